@@ -1,0 +1,67 @@
+// The CPU kernel of the backward op: gradients of the gates in one pass, then the matrix products that are asked for.
+#define AT_PER_OPERATOR_HEADERS
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include "cpu/operands.h"
+#include "cpu/parallel.h"
+#include "ops/checks.h"
+#include "ops/schema.h"
+
+namespace gru_ext::cpu {
+namespace {
+
+// Units per part of the gates pass: two cache lines of floats.
+constexpr int64_t kGateStep = 32;
+// Rows per part of a product: a multiple of every level's tile.
+constexpr int64_t kRowStep = 24;
+
+template <class T>
+void product(const CellKernels<T>& k, const MatmulArgs<T>& p) {
+  parallel_parts(p.M, kRowStep, p.J * p.K, [&](int64_t begin, int64_t end) {
+    Scratch<Compute<T>> scratch(k.matmul_scratch);
+    k.matmul(p, begin, end, scratch.data());
+  });
+}
+
+Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& input, const Tensor& hx, const Tensor& w_ih_,
+                    const Tensor& w_hh_, OutputMask output_mask) {
+  check_backward_sizes(grad_, saved_, input, hx, w_ih_, w_hh_);
+  check_fusable(input, hx, w_ih_, w_hh_, std::nullopt, std::nullopt);
+  const Tensor x = with_contiguous_rows(input), h = with_contiguous_rows(hx), w_ih = dense(w_ih_), w_hh = dense(w_hh_);
+  const Tensor grad = dense(grad_), saved = dense(saved_);
+  const int64_t N = h.size(0), I = x.size(1), H = h.size(1);
+
+  // In the compute type: sums over the batch and over the gates are rounded to the dtype once, at the end.
+  const auto options = h.options().dtype(compute_dtype(h.scalar_type()));
+  const auto wanted = [&](size_t i, at::IntArrayRef sizes) { return output_mask[i] ? at::empty(sizes, options) : Tensor(); };
+  const Tensor d_input = wanted(0, {N, I}), d_hx = wanted(1, {N, H}), d_w_ih = wanted(2, {3 * H, I}),
+               d_w_hh = wanted(3, {3 * H, H}), d_b_ih = wanted(4, {3 * H}), d_b_hh = wanted(5, {3 * H});
+  const Tensor d_input_gates = at::empty({N, 3 * H}, options), d_hidden_gates = at::empty({N, 3 * H}, options);
+
+  with_kernels(h.scalar_type(), [&](const auto& k) {
+    using T = NumberOf<decltype(k)>;
+    using S = Compute<T>;
+    const GatesBackwardArgs<T> gates = {
+        read<T>(grad),   read<T>(saved),   read<T>(h),       write<S>(d_input_gates), write<S>(d_hidden_gates),
+        write<S>(d_hx),  write<S>(d_b_ih), write<S>(d_b_hh), N,                       H,
+        h.stride(0)};
+    // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
+    parallel_parts(H, kGateStep, 32 * N, [&](int64_t begin, int64_t end) { k.gates_backward(gates, begin, end); });
+
+    const S *di = read<S>(d_input_gates), *dh = read<S>(d_hidden_gates);
+    if (output_mask[0]) product<T>(k, {di, 3 * H, 1, read<T>(w_ih), I, write<S>(d_input), N, I, 3 * H, false});
+    if (output_mask[1]) product<T>(k, {dh, 3 * H, 1, read<T>(w_hh), H, write<S>(d_hx), N, H, 3 * H, true});
+    if (output_mask[2]) product<T>(k, {di, 1, 3 * H, read<T>(x), x.stride(0), write<S>(d_w_ih), 3 * H, I, N, false});
+    if (output_mask[3]) product<T>(k, {dh, 1, 3 * H, read<T>(h), h.stride(0), write<S>(d_w_hh), 3 * H, H, N, false});
+  });
+
+  const Tensor none = at::empty({0}, h.options());
+  const auto result = [&](const Tensor& t) { return t.defined() ? t.to(h.scalar_type()) : none; };
+  return {result(d_input), result(d_hx), result(d_w_ih), result(d_w_hh), result(d_b_ih), result(d_b_hh)};
+}
+
+}  // namespace
+}  // namespace gru_ext::cpu
+
+TORCH_LIBRARY_IMPL(gru_ext, CPU, m) { m.impl("_cell_backward", gru_ext::cpu::cell_backward); }

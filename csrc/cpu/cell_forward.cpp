@@ -1,0 +1,70 @@
+// The CPU kernels of the forward ops.
+#define AT_PER_OPERATOR_HEADERS
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include "cpu/operands.h"
+#include "cpu/parallel.h"
+#include "ops/checks.h"
+#include "ops/decomposition.h"
+#include "ops/schema.h"
+
+namespace gru_ext::cpu {
+namespace {
+
+// From this many rows on, packing the weights pays.
+constexpr int64_t kPanelRows = 12;
+// Units per part of the dot kernel: two cache lines of floats, so that threads do not share one.
+constexpr int64_t kDotStep = 32;
+
+template <class T>
+void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
+  const int64_t K = p.I + p.H;
+  if (p.N < kPanelRows) {
+    parallel_parts(p.H, kDotStep, 3 * p.N * K, [&](int64_t begin, int64_t end) { k.forward_dots(p, begin, end); });
+    return;
+  }
+  const int64_t units = k.panel_units, panels = (p.H + units - 1) / units;
+  parallel_parts(panels, 1, 3 * p.N * K * units, [&](int64_t begin, int64_t end) {
+    Scratch<Compute<T>> scratch((3 * units + k.panel_rows) * K);
+    k.forward_panels(p, begin, end, scratch.data());
+  });
+}
+
+// The next state [N, H], and r | z | n | q [N, 4H] if asked for, else an undefined tensor. The arguments are fusable.
+std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Tensor& w_ih_, const Tensor& w_hh_,
+                                const OptionalTensor& b_ih_, const OptionalTensor& b_hh_, bool save) {
+  check_sizes(input, hx, w_ih_, w_hh_);
+  const Tensor x = with_contiguous_rows(input), h = with_contiguous_rows(hx), w_ih = dense(w_ih_), w_hh = dense(w_hh_);
+  const OptionalTensor b_ih = dense(b_ih_), b_hh = dense(b_hh_);
+  const int64_t N = h.size(0), H = h.size(1);
+  const Tensor hy = at::empty({N, H}, h.options());
+  const Tensor saved = save ? at::empty({N, 4 * H}, h.options()) : Tensor();
+  with_kernels(h.scalar_type(), [&](const auto& kernels) {
+    using T = NumberOf<decltype(kernels)>;
+    forward<T>(kernels, {read<T>(x), read<T>(h), read<T>(w_ih), read<T>(w_hh), read<T>(b_ih), read<T>(b_hh), write<T>(hy),
+                         write<T>(saved), N, x.size(1), H, x.stride(0), h.stride(0)});
+  });
+  return {hy, saved};
+}
+
+std::tuple<Tensor, Tensor> cell_forward(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
+                                        const OptionalTensor& b_ih, const OptionalTensor& b_hh, bool save) {
+  check_fusable(input, hx, w_ih, w_hh, b_ih, b_hh);
+  auto [hy, saved] = step(input, hx, w_ih, w_hh, b_ih, b_hh, save);
+  return {hy, save ? saved : at::empty({0}, hx.options())};
+}
+
+Tensor cell(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
+            const OptionalTensor& b_hh) {
+  if (!fusable(input, hx, w_ih, w_hh, b_ih, b_hh)) return decomposition::cell(input, hx, w_ih, w_hh, b_ih, b_hh);
+  return std::get<0>(step(input, hx, w_ih, w_hh, b_ih, b_hh, /*save=*/false));
+}
+
+}  // namespace
+}  // namespace gru_ext::cpu
+
+TORCH_LIBRARY_IMPL(gru_ext, CPU, m) {
+  m.impl("_cell", gru_ext::cpu::cell);
+  m.impl("_cell_forward", gru_ext::cpu::cell_forward);
+}

@@ -1,0 +1,37 @@
+// The kernels of one level, and their table. Included once by each isa_LEVEL.cpp, inside its target, with GRU_EXT_LEVEL,
+// GRU_EXT_KERNELS and GRU_EXT_VEC_BYTES defined. No include guard is needed and nothing here may include a header of std.
+#define GRU_EXT_STRING_(text) #text
+#define GRU_EXT_STRING(text) GRU_EXT_STRING_(text)
+
+// Inside the target too: what it calls can only be inlined into functions of the same target.
+#include "gates.h"
+
+namespace gru_ext::cpu {
+namespace {
+
+#include "cpu/kernels/vec.h"
+// Each of these builds on the ones above it.
+#include "cpu/kernels/memory.h"
+#include "cpu/kernels/activations.h"
+#include "cpu/kernels/tile.h"
+#include "cpu/kernels/pack.h"
+#include "cpu/kernels/step.h"
+#include "cpu/kernels/forward_dots.h"
+#include "cpu/kernels/forward_panels.h"
+#include "cpu/kernels/gates_backward.h"
+#include "cpu/kernels/matmul.h"
+
+template <class T>
+constexpr CellKernels<T> cell_kernels() {
+  return {forward_dots<T>,    kMaxDotRows,
+          forward_panels<T>,  Vec<Compute<T>>::kLanes, kTileRows,
+          gates_backward<T>,
+          matmul<T>,          MatmulScratch<Compute<T>>::kSize};
+}
+
+}  // namespace
+
+const Kernels GRU_EXT_KERNELS = {GRU_EXT_STRING(GRU_EXT_LEVEL), cell_kernels<float>(), cell_kernels<double>(),
+                                 cell_kernels<BFloat16>(), cell_kernels<Half>()};
+
+}  // namespace gru_ext::cpu

@@ -1,0 +1,102 @@
+// What the CPU kernels offer, the same for every instruction set: plain pointers in, plain pointers out, no torch.
+//
+// N batch, I input_size, H hidden_size; rightmost dimension contiguous; gates in torch's order r, z, n. T is the type in
+// memory, Compute<T> the type of the arithmetic: float for the 16-bit types.
+#pragma once
+
+#include <cstdint>
+
+namespace gru_ext::cpu {
+
+struct BFloat16 {
+  uint16_t bits;
+};
+struct Half {
+  uint16_t bits;
+};
+
+template <class T>
+struct ComputeType {
+  using type = float;
+};
+template <>
+struct ComputeType<double> {
+  using type = double;
+};
+template <class T>
+using Compute = typename ComputeType<T>::type;
+
+template <class T>
+struct ForwardArgs {
+  const T* x;     // [N, I], rows x_row apart
+  const T* h;     // [N, H], rows h_row apart
+  const T* w_ih;  // [3H, I]
+  const T* w_hh;  // [3H, H]
+  const T* b_ih;  // [3H] or null
+  const T* b_hh;  // [3H] or null
+  T* hy;          // [N, H]
+  T* saved;       // [N, 4H] = r | z | n | q, or null
+  int64_t N, I, H;
+  int64_t x_row, h_row;
+};
+
+template <class T>
+struct GatesBackwardArgs {
+  const T* grad;               // [N, H], the gradient of hy
+  const T* saved;              // [N, 4H] = r | z | n | q
+  const T* h;                  // [N, H], rows h_row apart
+  Compute<T>* d_input_gates;   // [N, 3H], the gradient of W_ih x + b_ih
+  Compute<T>* d_hidden_gates;  // [N, 3H], the gradient of W_hh h + b_hh
+  Compute<T>* d_h;             // [N, H], the part that does not pass through W_hh; or null
+  Compute<T>* d_b_ih;          // [3H] or null
+  Compute<T>* d_b_hh;          // [3H] or null
+  int64_t N, H;
+  int64_t h_row;
+};
+
+// C = A B, or C += A B. A is the gradient of gates, so of the compute type; B is a weight or an input.
+template <class T>
+struct MatmulArgs {
+  const Compute<T>* a;  // A[m][k] at a[m * a_row + k * a_col]
+  int64_t a_row, a_col;
+  const T* b;  // [K, J], rows b_row apart
+  int64_t b_row;
+  Compute<T>* c;  // [M, J]
+  int64_t M, J, K;
+  bool accumulate;
+};
+
+// Each kernel works on a part of its output, [begin, end), that the caller may give to one of several threads. The numbers do
+// not depend on how the output is divided.
+template <class T>
+struct CellKernels {
+  // Units of the state [begin, end), for a small batch: N <= max_dot_rows; weights are read as they lie in memory.
+  void (*forward_dots)(const ForwardArgs<T>&, int64_t begin, int64_t end);
+  int64_t max_dot_rows;
+
+  // Panels of panel_units units of the state, [begin, end), for a large batch. Each panel's weights are packed into scratch
+  // of 3 * panel_units * (I + H) numbers, plus panel_rows * (I + H) for T of 16 bits.
+  void (*forward_panels)(const ForwardArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
+  int64_t panel_units, panel_rows;
+
+  // Units of the state [begin, end).
+  void (*gates_backward)(const GatesBackwardArgs<T>&, int64_t begin, int64_t end);
+
+  // Rows of C, [begin, end); matmul_scratch numbers of scratch.
+  void (*matmul)(const MatmulArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
+  int64_t matmul_scratch;
+};
+
+struct Kernels {
+  const char* level;
+  CellKernels<float> f32;
+  CellKernels<double> f64;
+  CellKernels<BFloat16> bf16;
+  CellKernels<Half> f16;
+};
+
+extern const Kernels kernels_default;
+extern const Kernels kernels_avx2;    // x86-64 only
+extern const Kernels kernels_avx512;  // x86-64 only
+
+}  // namespace gru_ext::cpu

@@ -1,0 +1,104 @@
+// The matrix products of the backward step: d_x = d_gates W, d_W = d_gates^T x, and likewise for the hidden side. Blocked in
+// the contraction, with panels of B packed so that a tile reads them from the first-level cache.
+#pragma once
+
+constexpr int kBlockK = 256;     // a packed panel of 3 vectors by 256 fits the first-level cache beside the rows of A
+constexpr int kBlockRows = 192;  // a packed block of A, 192 by 256, stays in the second-level cache
+
+// B is read in place if each of its panels meets so few rows of A that packing it would cost more than it saves.
+constexpr int kRowsInPlace = 2 * kTileRows;
+// A transposed A is read in place if the contraction is so short that each of its cache lines is used at once anyway.
+constexpr int kColumnsInPlace = 8;
+
+template <class S>
+struct MatmulScratch {
+  static constexpr int64_t kPanel = int64_t{kBlockK} * 3 * Vec<S>::kLanes;
+  static constexpr int64_t kSize = kPanel + int64_t{kBlockRows} * kBlockK;
+};
+
+// R rows by V vectors of C from one block of the contraction. `count` columns are inside of C.
+template <int R, int V, class S>
+GRU_EXT_FN void matmul_tile(int64_t K, const S* a, int64_t a_row, int64_t a_col, const S* b, int64_t b_row, S* c, int64_t c_row,
+                            int64_t count, bool accumulate) {
+  constexpr int n = Vec<S>::kLanes;
+  Vec<S> acc[R][V] = {};
+  multiply_tile(K, a, a_row, a_col, b, b_row, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      S* at = c + r * c_row + v * n;
+      const int64_t lanes = count - v * n;
+      store_upto(at, accumulate ? acc[r][v] + load_upto(at, lanes) : acc[r][v], lanes);
+    }
+}
+
+// Rows [begin, end) of one panel, V vectors of columns from column j, and contraction k0 ... k0 + K - 1.
+template <int V, class T>
+void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, const Compute<T>* a, int64_t a_row, int64_t a_col,
+                  int64_t k0, int64_t K, int64_t j, Compute<T>* panel) {
+  using S = Compute<T>;
+  constexpr int width = V * Vec<S>::kLanes;
+  const int64_t count = p.J - j < width ? p.J - j : width;
+  const T* source = p.b + k0 * p.b_row + j;
+  const S* b = panel;
+  int64_t b_row = width;
+  bool in_place = false;
+  if constexpr (sizeof(T) != 2) {
+    in_place = count == width && end - begin <= kRowsInPlace;
+    if (in_place) {
+      b = source;
+      b_row = p.b_row;
+    }
+  }
+  if (!in_place) copy_panel<width>(source, p.b_row, K, count, panel);
+  // Two vectors leave registers for more rows.
+  constexpr int rows_per_tile = V == 3 ? kTileRows : kTileRows + kTileRows / 2;
+  for_row_tiles<rows_per_tile>(begin, end, [&](int64_t m, auto rows) {
+    matmul_tile<decltype(rows)::value, V>(K, a + (m - begin) * a_row, a_row, a_col, b, b_row, p.c + m * p.J + j, p.J, count,
+                                          p.accumulate || k0 > 0);
+  });
+}
+
+// All columns of rows [begin, end) for one block of the contraction. Panels are three vectors wide; a rest of one or four
+// vectors becomes one or two panels of two.
+template <class T>
+void matmul_block(const MatmulArgs<T>& p, int64_t begin, int64_t end, const Compute<T>* a, int64_t a_row, int64_t a_col,
+                  int64_t k0, int64_t K, Compute<T>* panel) {
+  constexpr int n = Vec<Compute<T>>::kLanes;
+  for (int64_t j = 0; j < p.J;) {
+    const int64_t vectors = (p.J - j + n - 1) / n;
+    if (vectors == 1) {
+      matmul_panel<1>(p, begin, end, a, a_row, a_col, k0, K, j, panel);
+      j += n;
+    } else if (vectors == 2 || vectors == 4) {
+      matmul_panel<2>(p, begin, end, a, a_row, a_col, k0, K, j, panel);
+      j += 2 * n;
+    } else {
+      matmul_panel<3>(p, begin, end, a, a_row, a_col, k0, K, j, panel);
+      j += 3 * n;
+    }
+  }
+}
+
+template <class T>
+void matmul(const MatmulArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scratch) {
+  using S = Compute<T>;
+  S* const panel = scratch;
+  S* const packed_a = scratch + MatmulScratch<S>::kPanel;
+  if (p.K == 0 && !p.accumulate)
+    for (int64_t i = begin * p.J; i < end * p.J; ++i) p.c[i] = 0;
+  for (int64_t k0 = 0; k0 < p.K; k0 += kBlockK) {
+    const int64_t K = p.K - k0 < kBlockK ? p.K - k0 : kBlockK;
+    for (int64_t m0 = begin; m0 < end; m0 += kBlockRows) {
+      const int64_t m1 = m0 + kBlockRows < end ? m0 + kBlockRows : end;
+      const S* a = p.a + m0 * p.a_row + k0 * p.a_col;
+      if (p.a_col == 1 || K <= kColumnsInPlace) {
+        matmul_block(p, m0, m1, a, p.a_row, p.a_col, k0, K, panel);
+      } else {
+        gather_rows(a, p.a_col, m1 - m0, K, packed_a, kBlockK);
+        matmul_block(p, m0, m1, packed_a, kBlockK, 1, k0, K, panel);
+      }
+    }
+  }
+}

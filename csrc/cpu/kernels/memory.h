@@ -1,0 +1,116 @@
+// Loads and stores between memory of type T and vectors of its compute type: whole vectors, and the first `count` lanes
+// (1 <= count <= kLanes), where memory past the count is not touched and the other lanes are zero.
+#pragma once
+
+// Half the width for 16-bit types: as many elements as a Vec<float> has lanes.
+typedef uint16_t Raw16 __attribute__((vector_size(GRU_EXT_VEC_BYTES / 2)));
+typedef uint16_t Unaligned16 __attribute__((vector_size(GRU_EXT_VEC_BYTES / 2), aligned(2), may_alias));
+typedef uint32_t RawU32 __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
+
+GRU_EXT_FN VecF widen(Raw16 bits, BFloat16) {
+  return {reinterpret_cast<VecF::Raw>(__builtin_convertvector(bits, RawU32) << 16)};
+}
+
+// Rounds to nearest, ties to even; a NaN stays a NaN.
+GRU_EXT_FN Raw16 narrow(VecF a, BFloat16) {
+  const RawU32 bits = reinterpret_cast<RawU32>(a.v);
+  const RawU32 rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const RawU32 quiet = (bits >> 16) | 0x40;
+  return __builtin_convertvector(a.v == a.v ? rounded : quiet, Raw16);
+}
+
+#if GRU_EXT_VEC_BYTES == 64
+GRU_EXT_FN VecF widen(Raw16 bits, Half) { return {(VecF::Raw)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits)}; }
+GRU_EXT_FN Raw16 narrow(VecF a, Half) { return (Raw16)_mm512_maskz_cvtps_ph(0xffff, (__m512)a.v, _MM_FROUND_TO_NEAREST_INT); }
+#elif GRU_EXT_VEC_BYTES == 32
+GRU_EXT_FN VecF widen(Raw16 bits, Half) { return {(VecF::Raw)_mm256_cvtph_ps((__m128i)bits)}; }
+GRU_EXT_FN Raw16 narrow(VecF a, Half) { return (Raw16)_mm256_cvtps_ph((__m256)a.v, _MM_FROUND_TO_NEAREST_INT); }
+#else
+// IEEE binary16 by integer arithmetic: exponent bias 15 against 127, 10 bits of fraction against 23.
+GRU_EXT_FN VecF widen(Raw16 half, Half) {
+  const RawU32 bits = __builtin_convertvector(half, RawU32);
+  const RawU32 sign = (bits & 0x8000) << 16;
+  // As a float, exponent and fraction shifted into place are too small by 2^112; the product is exact, subnormals included.
+  const VecF::Raw magnitude = reinterpret_cast<VecF::Raw>((bits & 0x7fff) << 13) * 0x1p112f;
+  const RawU32 special = ((bits & 0x7fff) << 13) | 0x7f800000;  // infinities and NaNs
+  const RawU32 is_special = reinterpret_cast<RawU32>((bits & 0x7c00) == 0x7c00);
+  return {reinterpret_cast<VecF::Raw>(sign | (is_special & special) | (~is_special & reinterpret_cast<RawU32>(magnitude)))};
+}
+
+GRU_EXT_FN Raw16 narrow(VecF a, Half) {
+  const RawU32 bits = reinterpret_cast<RawU32>(a.v);
+  const RawU32 sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
+  const RawU32 normal = (magnitude + 0xc8000fff + ((magnitude >> 13) & 1)) >> 13;  // rebias by -112, round to nearest even
+  // Below 2^-14 the sum with 0.5 leaves the rounded subnormal in the low bits.
+  const VecF::Raw small = reinterpret_cast<VecF::Raw>(magnitude) + 0.5f;
+  const RawU32 subnormal = reinterpret_cast<RawU32>(small) - 0x3f000000;
+  const RawU32 is_small = reinterpret_cast<RawU32>(magnitude < 0x38800000);
+  const RawU32 is_large = reinterpret_cast<RawU32>(magnitude >= 0x477ff000);  // 65520 and more round to infinity
+  const RawU32 is_nan = reinterpret_cast<RawU32>(magnitude > 0x7f800000);
+  RawU32 half = (is_small & subnormal) | (~is_small & normal);
+  half = (is_large & 0x7c00) | (~is_large & half);
+  half = (is_nan & (0x7e00 | ((magnitude >> 13) & 0x3ff))) | (~is_nan & half);
+  return __builtin_convertvector(half | sign, Raw16);
+}
+#endif
+
+template <class T>
+GRU_EXT_FN Vec<Compute<T>> load(const T* p) {
+  if constexpr (sizeof(T) == 2)
+    return widen(*reinterpret_cast<const Unaligned16*>(p), T{});
+  else
+    return {*reinterpret_cast<const typename Vec<T>::Unaligned*>(p)};
+}
+
+template <class T>
+GRU_EXT_FN void store(T* p, Vec<Compute<T>> a) {
+  if constexpr (sizeof(T) == 2)
+    *reinterpret_cast<Unaligned16*>(p) = narrow(a, T{});
+  else
+    *reinterpret_cast<typename Vec<T>::Unaligned*>(p) = a.v;
+}
+
+#if GRU_EXT_VEC_BYTES == 32
+// Lanes below count all ones.
+GRU_EXT_FN __m256i lane_mask(int64_t count, float) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+GRU_EXT_FN __m256i lane_mask(int64_t count, double) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+#endif
+
+template <class T>
+GRU_EXT_FN Vec<Compute<T>> load(const T* p, int64_t count) {
+#if GRU_EXT_VEC_BYTES == 64
+  if constexpr (sizeof(T) == 4) return {(VecF::Raw)_mm512_maskz_loadu_ps((1u << count) - 1, p)};
+  if constexpr (sizeof(T) == 8) return {(VecD::Raw)_mm512_maskz_loadu_pd((1u << count) - 1, p)};
+#elif GRU_EXT_VEC_BYTES == 32
+  if constexpr (sizeof(T) == 4) return {(VecF::Raw)_mm256_maskload_ps(p, lane_mask(count, T{}))};
+  if constexpr (sizeof(T) == 8) return {(VecD::Raw)_mm256_maskload_pd(p, lane_mask(count, T{}))};
+#endif
+  T lanes[Vec<Compute<T>>::kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+
+template <class T>
+GRU_EXT_FN void store(T* p, Vec<Compute<T>> a, int64_t count) {
+  T lanes[Vec<Compute<T>>::kLanes];
+  store(lanes, a);
+  for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+}
+
+// Where only the count decides, and it is mostly the whole vector.
+template <class T>
+GRU_EXT_FN Vec<Compute<T>> load_upto(const T* p, int64_t count) {
+  return count >= Vec<Compute<T>>::kLanes ? load(p) : load(p, count);
+}
+
+template <class T>
+GRU_EXT_FN void store_upto(T* p, Vec<Compute<T>> a, int64_t count) {
+  if (count >= Vec<Compute<T>>::kLanes)
+    store(p, a);
+  else
+    store(p, a, count);
+}

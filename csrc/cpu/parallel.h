@@ -1,0 +1,24 @@
+// How the output of a kernel is divided among threads.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace gru_ext::cpu {
+
+// Below this a second thread costs more than it saves: waking it takes some 5 to 20 microseconds, in which one core does about
+// this many multiply-adds.
+constexpr int64_t kMinWorkPerThread = 500'000;
+
+// Calls f(begin, end) for parts of [0, size) whose borders are multiples of `step`; `work` is the number of multiply-adds in
+// one element of the range.
+template <class F>
+void parallel_parts(int64_t size, int64_t step, int64_t work, const F& f) {
+  const int64_t grain = kMinWorkPerThread / std::max<int64_t>(1, work * step);
+  at::parallel_for(0, (size + step - 1) / step, std::max<int64_t>(1, grain),
+                   [&](int64_t begin, int64_t end) { f(begin * step, std::min(end * step, size)); });
+}
+
+}  // namespace gru_ext::cpu

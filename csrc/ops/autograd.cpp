@@ -1,0 +1,82 @@
+// Derivatives of the 2-D op: one fused backward for first order; the decomposition for everything of higher order.
+#include <torch/csrc/autograd/VariableTypeUtils.h>
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "ops/checks.h"
+#include "ops/decomposition.h"
+#include "ops/schema.h"
+
+// Exported by libtorch, but its header needs a JSON library that the wheels do not ship.
+namespace at::functorch {
+struct DynamicLayer;
+TORCH_API const std::vector<DynamicLayer>& getDynamicLayerStack();
+}  // namespace at::functorch
+
+namespace gru_ext {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+Tensor value_or_undefined(const OptionalTensor& t) { return t.value_or(Tensor()); }
+
+// Saves the inputs, the parameters themselves (never a packed copy: clients edit them between the passes) and r, z, n, q:
+// 4 N H elements. The output is not saved: clients apply in-place ops to it.
+struct CellFunction : torch::autograd::Function<CellFunction> {
+  static constexpr bool is_traceable = true;  // compiled autograd may trace the backward
+
+  static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
+                        const OptionalTensor& b_ih, const OptionalTensor& b_hh) {
+    at::AutoDispatchBelowADInplaceOrView below_autograd;
+    auto [hy, saved] = op::cell_forward(input, hx, w_ih, w_hh, b_ih, b_hh, /*save=*/true);
+    ctx->save_for_backward({input, hx, w_ih, w_hh, value_or_undefined(b_ih), value_or_undefined(b_hh), saved});
+    return hy;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto v = ctx->get_saved_variables();
+    const Tensor &grad = grads[0], &input = v[0], &hx = v[1], &w_ih = v[2], &w_hh = v[3], &b_ih = v[4], &b_hh = v[5];
+    // Edges are numbered without the absent arguments.
+    OutputMask mask{};
+    size_t edge = 0;
+    for (size_t i = 0; i < mask.size(); ++i) mask[i] = v[i].defined() && ctx->needs_input_grad(edge++);
+    const bool differentiable = at::GradMode::is_enabled() || torch::autograd::isFwGradDefined(grad);
+    const Tensor saved = differentiable ? std::get<1>(decomposition::cell_forward(input, hx, w_ih, w_hh, b_ih, b_hh, true)) : v[6];
+    const auto backward = differentiable ? decomposition::cell_backward : op::cell_backward;
+    const auto [d_input, d_hx, d_w_ih, d_w_hh, d_b_ih, d_b_hh] = backward(grad, saved, input, hx, w_ih, w_hh, mask);
+    variable_list result = {d_input, d_hx, d_w_ih, d_w_hh, d_b_ih, d_b_hh};
+    for (size_t i = 0; i < mask.size(); ++i)
+      if (!mask[i]) result[i] = Tensor();
+    return result;
+  }
+};
+
+Tensor cell_autograd(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
+                     const OptionalTensor& b_hh) {
+  using torch::autograd::isFwGradDefined;
+  const Tensor arguments[] = {input, hx, w_ih, w_hh, value_or_undefined(b_ih), value_or_undefined(b_hh)};
+  bool has_tangent = false, requires_grad = false;
+  for (const Tensor& t : arguments) {
+    has_tangent |= isFwGradDefined(t);
+    requires_grad |= t.defined() && t.requires_grad();
+  }
+  requires_grad &= at::GradMode::is_enabled();
+  // torch::autograd::Function has no forward-mode formula, and no meaning below a functorch transform.
+  const bool transformed = has_tangent || !at::functorch::getDynamicLayerStack().empty();
+  if (transformed || (requires_grad && !fusable(input, hx, w_ih, w_hh, b_ih, b_hh)))
+    return decomposition::cell(input, hx, w_ih, w_hh, b_ih, b_hh);
+  if (requires_grad) return CellFunction::apply(input, hx, w_ih, w_hh, b_ih, b_hh);
+  at::AutoDispatchBelowADInplaceOrView below_autograd;
+  return op::cell(input, hx, w_ih, w_hh, b_ih, b_hh);
+}
+
+}  // namespace
+}  // namespace gru_ext
+
+TORCH_LIBRARY_IMPL(gru_ext, Autograd, m) {
+  m.impl("_cell", gru_ext::cell_autograd);
+  m.impl("_cell_forward", torch::autograd::autogradNotImplementedFallback());
+  m.impl("_cell_backward", torch::autograd::autogradNotImplementedFallback());
+}

@@ -1,0 +1,74 @@
+"""Builds the op library gru_ext/lib/libgru_ext_ops.so and the module gru_ext._C. Everything else is in pyproject.toml.
+
+GRU_EXT_NO_EXT=1 builds nothing: the package then runs on torch's own cell. So it does, after one sentence, without a compiler.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from glob import glob
+from pathlib import Path
+
+from setuptools import setup
+
+try:
+    import torch
+    from torch.utils.cpp_extension import BuildExtension, CppExtension
+except ImportError as error:
+    sys.exit(f"gru_ext builds against the torch you run: install torch >= 2.11 first, then use --no-build-isolation ({error})")
+
+CXX = os.environ.get("CXX", "g++")
+FLAGS = ["-O3", "-Wall", "-Wno-psabi", "-ffp-contract=off"]
+
+
+def why_not() -> str:
+    """Why the extension cannot be built here; empty if it can."""
+    if os.environ.get("GRU_EXT_NO_EXT") == "1":
+        return "it was installed with GRU_EXT_NO_EXT=1"
+    if shutil.which(CXX) is None:
+        return f"no C++ compiler ({CXX}) was found at install: install g++ and reinstall gru_ext"
+    return ""
+
+
+def extensions() -> list:
+    sources = sorted(glob("csrc/ops/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True))
+    include = [os.path.abspath("csrc"), os.path.abspath("csrc/include")]
+    # Without the limited API, torch's build would link the op library to Python, and a C++ program could not load it.
+    ops = CppExtension("gru_ext.lib.libgru_ext_ops", sources, include_dirs=include, extra_compile_args=FLAGS, py_limited_api=True)
+    module = CppExtension("gru_ext._C", ["csrc/python/module.cpp"], include_dirs=include, extra_compile_args=FLAGS)
+    return [ops, module]
+
+
+class BuildGruExt(BuildExtension):
+    """torch's build, which keeps its object files, names the op library plainly and writes down what was built."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        tag = f"torch{torch.__version__}-py{platform.python_version()}"
+        self.build_temp = os.path.abspath(os.path.join("build", tag))
+
+    def get_ext_filename(self, name: str) -> str:
+        file = Path(super().get_ext_filename(name))
+        return str(file.with_name("libgru_ext_ops.so")) if name.endswith("libgru_ext_ops") else str(file)
+
+    def run(self) -> None:
+        reason = why_not()
+        if reason:
+            self.extensions = []
+            print(f"gru_ext: nothing is compiled, torch's own GRU cell will do the work: {reason}", file=sys.stderr)
+            record = {"reason": reason}
+        else:
+            root = Path("." if self.inplace else self.build_lib)
+            (root / "gru_ext" / "lib").mkdir(parents=True, exist_ok=True)
+            super().run()
+            version = subprocess.run([CXX, "--version"], capture_output=True, text=True, check=True).stdout
+            record = {"torch": torch.__version__, "cuda": None, "compiler": version.splitlines()[0]}
+        target = Path("." if self.inplace else self.build_lib) / "gru_ext" / "build.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(record) + "\n")
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildGruExt})
