@@ -21,7 +21,8 @@ except ImportError as error:
     sys.exit(f"gru_ext builds against the torch you run: install torch >= 2.11 first, then use --no-build-isolation ({error})")
 
 CXX = os.environ.get("CXX", "g++")
-FLAGS = ["-O3", "-Wall", "-Wno-psabi", "-ffp-contract=off"]
+# Debug information makes the compiler spend most of its time on the inlined kernels.
+FLAGS = Path("compile_flags.txt").read_text().split() + ["-g0"]
 
 
 def why_not() -> str:
@@ -37,7 +38,9 @@ def extensions() -> list:
     sources = sorted(glob("csrc/ops/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True))
     include = [os.path.abspath("csrc"), os.path.abspath("csrc/include")]
     # Without the limited API, torch's build would link the op library to Python, and a C++ program could not load it.
-    ops = CppExtension("gru_ext.lib.libgru_ext_ops", sources, include_dirs=include, extra_compile_args=FLAGS, py_limited_api=True)
+    ops = CppExtension(
+        "gru_ext.lib.libgru_ext_ops", sources, include_dirs=include, extra_compile_args=FLAGS, py_limited_api=True
+    )
     module = CppExtension("gru_ext._C", ["csrc/python/module.cpp"], include_dirs=include, extra_compile_args=FLAGS)
     return [ops, module]
 

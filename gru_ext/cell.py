@@ -46,4 +46,5 @@ class GRUCell(torch.nn.GRUCell):
 
 
 if _library.reason is not None:
+    fallback.forward.__qualname__ = GRUCell.forward.__qualname__  # Python's own TypeErrors name it
     GRUCell.forward = fallback.forward  # type: ignore[method-assign]

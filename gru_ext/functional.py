@@ -7,6 +7,9 @@ from torch import Tensor
 
 from . import _library, fallback
 
+if _library.reason is None:
+    from . import _C
+
 
 def gru_cell(
     input: Tensor,
@@ -43,11 +46,15 @@ def gru_cell(
         RuntimeError: sizes, dtypes or devices do not fit together; the text names the argument.
         AttributeError: input or hx is not a tensor.
     """
+    if _library.reason is not None:
+        _library.warn_once()
+        return fallback.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
+    if not torch.compiler.is_compiling():
+        y = _C.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
+        if y is not NotImplemented:
+            return y
     # torch.nn.GRUCell asks both for their rank: what has no `dim` is an AttributeError there and here, not the op's RuntimeError.
     input.dim
     if hx is not None:
         hx.dim
-    if _library.reason is not None:
-        _library.warn_once()
-        return fallback.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
     return torch.ops.gru_ext.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)

@@ -11,6 +11,8 @@ from .cell import GRUCell
 
 # Every name under which torch offers the class.
 _HOMES = (torch.nn, torch.nn.modules, torch.nn.modules.rnn)
+# Taken at import: within `patch()` the names above mean our class.
+_TORCH_CELL = nn.GRUCell
 
 
 def replace(model: nn.Module) -> int:
@@ -28,9 +30,9 @@ def replace(model: nn.Module) -> int:
     """
     replaced = 0
     for module in model.modules():
-        if type(module) is nn.GRUCell:
+        if type(module) is _TORCH_CELL:
             module.__class__ = GRUCell
-        elif parametrize.is_parametrized(module) and type(module).__bases__ == (nn.GRUCell,):
+        elif parametrize.is_parametrized(module) and type(module).__bases__ == (_TORCH_CELL,):
             module.__class__ = _rebase(type(module))
         else:
             continue

@@ -42,10 +42,17 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
   with_kernels(h.scalar_type(), [&](const auto& k) {
     using T = NumberOf<decltype(k)>;
     using S = Compute<T>;
-    const GatesBackwardArgs<T> gates = {
-        read<T>(grad),   read<T>(saved),   read<T>(h),       write<S>(d_input_gates), write<S>(d_hidden_gates),
-        write<S>(d_hx),  write<S>(d_b_ih), write<S>(d_b_hh), N,                       H,
-        h.stride(0)};
+    const GatesBackwardArgs<T> gates = {read<T>(grad),
+                                        read<T>(saved),
+                                        read<T>(h),
+                                        write<S>(d_input_gates),
+                                        write<S>(d_hidden_gates),
+                                        write<S>(d_hx),
+                                        write<S>(d_b_ih),
+                                        write<S>(d_b_hh),
+                                        N,
+                                        H,
+                                        h.stride(0)};
     // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
     parallel_parts(H, kGateStep, 32 * N, [&](int64_t begin, int64_t end) { k.gates_backward(gates, begin, end); });
 

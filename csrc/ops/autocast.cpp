@@ -22,8 +22,8 @@ OptionalTensor lower(const OptionalTensor& t) {
 }
 
 // gru_cell is not on PyTorch's CPU list: only its two linear layers run in low precision, and the state's dtype is promoted.
-Tensor cell_autocast_cpu(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
-                         const OptionalTensor& b_hh) {
+Tensor cell_autocast_cpu(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
+                         const OptionalTensor& b_ih, const OptionalTensor& b_hh) {
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::DispatchKey::AutocastCPU);
   check_sizes(input, hx, w_ih, w_hh);
   return decomposition::from_projections(at::linear(lower<at::kCPU>(input), lower<at::kCPU>(w_ih), lower<at::kCPU>(b_ih)),
@@ -31,8 +31,8 @@ Tensor cell_autocast_cpu(const Tensor& input, const Tensor& hx, const Tensor& w_
 }
 
 // gru_cell is on PyTorch's CUDA list: every argument is cast, so the state comes back in low precision.
-Tensor cell_autocast_cuda(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
-                          const OptionalTensor& b_hh) {
+Tensor cell_autocast_cuda(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
+                          const OptionalTensor& b_ih, const OptionalTensor& b_hh) {
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::DispatchKey::AutocastCUDA);
   return op::cell(lower<at::kCUDA>(input), lower<at::kCUDA>(hx), lower<at::kCUDA>(w_ih), lower<at::kCUDA>(w_hh),
                   lower<at::kCUDA>(b_ih), lower<at::kCUDA>(b_hh));

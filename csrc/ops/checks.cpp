@@ -10,7 +10,8 @@ void check_rank(const char* name, const Tensor& t) {
 }
 
 void check_rows(const char* name, const Tensor& weight, const c10::SymInt& rows) {
-  TORCH_CHECK(weight.sym_size(0) == rows, name, " first dim must be 3 * hidden_size = ", rows, ", but got ", weight.sym_size(0));
+  TORCH_CHECK(weight.sym_size(0) == rows, name, " first dim must be 3 * hidden_size = ", rows, ", but got ",
+              weight.sym_size(0));
 }
 
 void check_shape(const char* name, const Tensor& t, const c10::SymInt& rows, const c10::SymInt& columns) {
@@ -77,11 +78,12 @@ bool fusable(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Te
 
 void check_fusable(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
                    const OptionalTensor& b_hh) {
-  TORCH_CHECK(fusable(input, hx, w_ih, w_hh, b_ih, b_hh),
-              "gru_ext::_cell_forward: expected dense tensors of one dtype (float16, bfloat16, float32, float64) on one device (CPU or "
-              "CUDA) and biases of shape [3 * hidden_size], got input ",
-              input.scalar_type(), " on ", input.device(), ", hx ", hx.scalar_type(), " on ", hx.device(), ", w_ih ",
-              w_ih.scalar_type(), " on ", w_ih.device(), ", w_hh ", w_hh.scalar_type(), " on ", w_hh.device());
+  TORCH_CHECK(
+      fusable(input, hx, w_ih, w_hh, b_ih, b_hh),
+      "gru_ext::_cell_forward: expected dense tensors of one dtype (float16, bfloat16, float32, float64) on one device (CPU or "
+      "CUDA) and biases of shape [3 * hidden_size], got input ",
+      input.scalar_type(), " on ", input.device(), ", hx ", hx.scalar_type(), " on ", hx.device(), ", w_ih ",
+      w_ih.scalar_type(), " on ", w_ih.device(), ", w_hh ", w_hh.scalar_type(), " on ", w_hh.device());
 }
 
 }  // namespace gru_ext

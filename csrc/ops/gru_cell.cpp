@@ -14,7 +14,7 @@ Tensor gru_cell_composite(const Tensor& input, const OptionalTensor& hx, const T
   check_ranks(input, hx);
   const bool batched = input.dim() == 2;
   const Tensor x = batched ? input : input.unsqueeze(0);
-  const Tensor h = !has(hx)  ? at::zeros_symint({x.sym_size(0), w_hh.sym_size(1)}, x.options())
+  const Tensor h = !has(hx)  ? at::zeros_symint({x.sym_size(0), w_hh.sym_size(1)}, x.options().layout(at::kStrided))
                    : batched ? *hx
                              : hx->unsqueeze(0);
   // A rank of hx that differs from input's shows here, with the text that PyTorch's cell has for it.

@@ -35,7 +35,8 @@ Grads cell_backward_meta(const Tensor& grad, const Tensor& saved, const Tensor& 
     return output_mask[next++] ? at::empty_symint(sizes, grad.options()) : at::empty({0}, grad.options());
   };
   // Braced initialisation evaluates from left to right.
-  return Grads{like(input.sym_sizes()), like(hx.sym_sizes()), like(w_ih.sym_sizes()), like(w_hh.sym_sizes()), like(bias), like(bias)};
+  return Grads{like(input.sym_sizes()), like(hx.sym_sizes()), like(w_ih.sym_sizes()),
+               like(w_hh.sym_sizes()),  like(bias),           like(bias)};
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ auto handle(const char* name) {
 
 }  // namespace
 
-Tensor gru_cell(const Tensor& input, const OptionalTensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
-                const OptionalTensor& b_hh) {
+Tensor gru_cell(const Tensor& input, const OptionalTensor& hx, const Tensor& w_ih, const Tensor& w_hh,
+                const OptionalTensor& b_ih, const OptionalTensor& b_hh) {
   static const auto op = handle<decltype(gru_cell)>("gru_ext::gru_cell");
   return op.call(input, hx, w_ih, w_hh, b_ih, b_hh);
 }

@@ -1,4 +1,53 @@
-// gru_ext._C: what Python needs beyond the ops.
+// gru_ext._C: the short way from Python to the op, past the parsing of torch.ops.
+#include <ATen/PythonTorchFunctionTLS.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <pybind11/pybind11.h>
+#include <torch/csrc/Exceptions.h>
+#include <torch/csrc/autograd/python_variable.h>
+#include <torch/csrc/jit/frontend/tracer.h>
 
-PYBIND11_MODULE(_C, m) { m.doc() = "gru_ext's fast paths into the op library"; }
+#include <array>
+#include <optional>
+
+namespace {
+
+using at::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+// Of the op gru_ext::gru_cell, which is found by name: this module is not linked to the op library.
+using GruCell = Tensor(const Tensor&, const OptionalTensor&, const Tensor&, const Tensor&, const OptionalTensor&,
+                       const OptionalTensor&);
+constexpr Py_ssize_t kArguments = 6;
+
+// gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh): the op's result, or NotImplemented where only torch.ops will do: for tensor
+// subclasses and proxies, under a torch function mode, and under torch.jit.trace, which records calls of torch.ops.
+PyObject* gru_cell(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  TORCH_CHECK_TYPE(count == kArguments, "gru_ext._C.gru_cell: expected ", kArguments, " arguments, got ", count);
+  std::array<OptionalTensor, kArguments> t;
+  for (Py_ssize_t i = 0; i < kArguments; ++i) {
+    const bool optional = i == 1 || i >= 4;
+    if (optional && arguments[i] == Py_None) continue;
+    if (!THPVariable_CheckExact(arguments[i])) Py_RETURN_NOTIMPLEMENTED;
+    t[i] = THPVariable_Unpack(arguments[i]);
+  }
+  if (at::impl::torch_function_mode_enabled() || torch::jit::tracer::isTracing()) Py_RETURN_NOTIMPLEMENTED;
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::gru_cell", "").typed<GruCell>();
+  Tensor result;
+  {
+    const pybind11::gil_scoped_release no_gil;
+    result = op.call(*t[0], t[1], *t[2], *t[3], t[4], t[5]);
+  }
+  return THPVariable_Wrap(std::move(result));
+  END_HANDLE_TH_ERRORS
+}
+
+PyMethodDef methods[] = {{"gru_cell", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(gru_cell)), METH_FASTCALL,
+                          "gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh): the op for plain tensors, else NotImplemented"},
+                         {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+PYBIND11_MODULE(_C, m) {
+  m.doc() = "gru_ext's short way into its op library";
+  if (PyModule_AddFunctions(m.ptr(), methods) != 0) throw pybind11::error_already_set();
+}

@@ -15,7 +15,7 @@ struct ExpConstants<float> {
   static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   static constexpr float kRound = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
   static constexpr int kFractionBits = 23, kBias = 127;
-  static constexpr float kOverflow = 104;  // e^104 and e^-104 are infinity and 0 in float
+  static constexpr float kOverflow = 104;   // e^104 and e^-104 are infinity and 0 in float
   static constexpr float kSaturation = 10;  // tanh is 1 in float from 9.02 on
   static constexpr float kTaylor[] = {1 / 5040.f, 1 / 720.f, 1 / 120.f, 1 / 24.f, 1 / 6.f, 1 / 2.f};
 };
@@ -70,7 +70,8 @@ GRU_EXT_FN Vec<S> power_of_two(Vec<S> k) {
   return Vec<S>::from_bits((whole + C::kBias) << C::kFractionBits);
 }
 
-// 1 / (1 + e^-x). Error below 2.5 units in the last place where the result is a normal number; 0 at -infinity, 1 at infinity.
+// 1 / (1 + e^-x). Error below 3 units in the last place; a result that would be subnormal may be 0. 0 at -infinity, 1 at
+// infinity.
 template <class S>
 GRU_EXT_FN Vec<S> sigmoid(Vec<S> x) {
   using C = ExpConstants<S>;
@@ -81,7 +82,7 @@ GRU_EXT_FN Vec<S> sigmoid(Vec<S> x) {
   return 1 / (1 + ((1 + e.p) * power_of_two(half)) * power_of_two(e.k - half));
 }
 
-// (e^2|x| - 1) / (e^2|x| + 1) with the sign of x. Error below 2.5 units in the last place; odd, and exact at 0 and infinity.
+// (e^2|x| - 1) / (e^2|x| + 1) with the sign of x. Error below 3 units in the last place; odd, and exact at 0 and infinity.
 template <class S>
 GRU_EXT_FN Vec<S> tanh(Vec<S> x) {
   using C = ExpConstants<S>;

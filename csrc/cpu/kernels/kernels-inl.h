@@ -1,5 +1,6 @@
 // The kernels of one level, and their table. Included once by each isa_LEVEL.cpp, inside its target, with GRU_EXT_LEVEL,
-// GRU_EXT_KERNELS and GRU_EXT_VEC_BYTES defined. No include guard is needed and nothing here may include a header of std.
+// GRU_EXT_KERNELS, GRU_EXT_VEC_BYTES and GRU_EXT_INTRINSICS (0, 256 or 512) defined. No include guard is needed and nothing
+// here may include a header of std.
 #define GRU_EXT_STRING_(text) #text
 #define GRU_EXT_STRING(text) GRU_EXT_STRING_(text)
 
@@ -11,22 +12,20 @@ namespace {
 
 #include "cpu/kernels/vec.h"
 // Each of these builds on the ones above it.
-#include "cpu/kernels/memory.h"
 #include "cpu/kernels/activations.h"
-#include "cpu/kernels/tile.h"
-#include "cpu/kernels/pack.h"
-#include "cpu/kernels/step.h"
 #include "cpu/kernels/forward_dots.h"
 #include "cpu/kernels/forward_panels.h"
 #include "cpu/kernels/gates_backward.h"
 #include "cpu/kernels/matmul.h"
+#include "cpu/kernels/memory.h"
+#include "cpu/kernels/pack.h"
+#include "cpu/kernels/step.h"
+#include "cpu/kernels/tile.h"
 
 template <class T>
 constexpr CellKernels<T> cell_kernels() {
-  return {forward_dots<T>,    kMaxDotRows,
-          forward_panels<T>,  Vec<Compute<T>>::kLanes, kTileRows,
-          gates_backward<T>,
-          matmul<T>,          MatmulScratch<Compute<T>>::kSize};
+  return {forward_dots<T>, kMaxDotRows,       forward_panels<T>, Vec<Compute<T>>::kLanes,
+          kTileRows,       gates_backward<T>, matmul<T>,         MatmulScratch<Compute<T>>::kSize};
 }
 
 }  // namespace

@@ -19,10 +19,10 @@ GRU_EXT_FN Raw16 narrow(VecF a, BFloat16) {
   return __builtin_convertvector(a.v == a.v ? rounded : quiet, Raw16);
 }
 
-#if GRU_EXT_VEC_BYTES == 64
+#if GRU_EXT_INTRINSICS == 512
 GRU_EXT_FN VecF widen(Raw16 bits, Half) { return {(VecF::Raw)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits)}; }
 GRU_EXT_FN Raw16 narrow(VecF a, Half) { return (Raw16)_mm512_maskz_cvtps_ph(0xffff, (__m512)a.v, _MM_FROUND_TO_NEAREST_INT); }
-#elif GRU_EXT_VEC_BYTES == 32
+#elif GRU_EXT_INTRINSICS == 256
 GRU_EXT_FN VecF widen(Raw16 bits, Half) { return {(VecF::Raw)_mm256_cvtph_ps((__m128i)bits)}; }
 GRU_EXT_FN Raw16 narrow(VecF a, Half) { return (Raw16)_mm256_cvtps_ph((__m256)a.v, _MM_FROUND_TO_NEAREST_INT); }
 #else
@@ -70,7 +70,7 @@ GRU_EXT_FN void store(T* p, Vec<Compute<T>> a) {
     *reinterpret_cast<typename Vec<T>::Unaligned*>(p) = a.v;
 }
 
-#if GRU_EXT_VEC_BYTES == 32
+#if GRU_EXT_INTRINSICS == 256
 // Lanes below count all ones.
 GRU_EXT_FN __m256i lane_mask(int64_t count, float) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -82,10 +82,10 @@ GRU_EXT_FN __m256i lane_mask(int64_t count, double) {
 
 template <class T>
 GRU_EXT_FN Vec<Compute<T>> load(const T* p, int64_t count) {
-#if GRU_EXT_VEC_BYTES == 64
+#if GRU_EXT_INTRINSICS == 512
   if constexpr (sizeof(T) == 4) return {(VecF::Raw)_mm512_maskz_loadu_ps((1u << count) - 1, p)};
   if constexpr (sizeof(T) == 8) return {(VecD::Raw)_mm512_maskz_loadu_pd((1u << count) - 1, p)};
-#elif GRU_EXT_VEC_BYTES == 32
+#elif GRU_EXT_INTRINSICS == 256
   if constexpr (sizeof(T) == 4) return {(VecF::Raw)_mm256_maskload_ps(p, lane_mask(count, T{}))};
   if constexpr (sizeof(T) == 8) return {(VecD::Raw)_mm256_maskload_pd(p, lane_mask(count, T{}))};
 #endif

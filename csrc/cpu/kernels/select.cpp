@@ -15,7 +15,8 @@ const Kernels& choose() {
     if (std::string(cap) == k->level) return *k;
     levels += (levels.empty() ? "" : ", ") + std::string(k->level);
   }
-  throw std::invalid_argument("GRU_EXT_ISA: expected one of the levels this processor runs (" + levels + "), got '" + cap + "'");
+  throw std::invalid_argument("GRU_EXT_ISA: expected one of the levels this processor runs (" + levels + "), got '" + cap +
+                              "'");
 }
 
 }  // namespace

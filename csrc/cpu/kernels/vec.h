@@ -1,24 +1,25 @@
 // A vector of numbers at the width of the level being compiled. Written on the compilers' vector extension, so one source
-// serves every level; intrinsics stand only where the extension has no word: fused multiply-add, masks, half precision.
+// serves every level; intrinsics stand only where the extension has no word: fused multiply-add, masks, half precision. With
+// GRU_EXT_INTRINSICS 0 none are used, so that tests can run vectors of any width on any machine.
 #pragma once
 
 #define GRU_EXT_FN inline __attribute__((always_inline))
 
 template <class S>
-struct IntOf {
-  using type = int32_t;
+struct BitsOf {
+  using type = uint32_t;
 };
 template <>
-struct IntOf<double> {
-  using type = int64_t;
+struct BitsOf<double> {
+  using type = uint64_t;
 };
 
 template <class S>
 struct Vec {
   static constexpr int kLanes = GRU_EXT_VEC_BYTES / sizeof(S);
-  using Int = typename IntOf<S>::type;
+  using Bits = typename BitsOf<S>::type;
   typedef S Raw __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
-  typedef Int RawInt __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
+  typedef Bits RawBits __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
   typedef S Unaligned __attribute__((vector_size(GRU_EXT_VEC_BYTES), aligned(sizeof(S)), may_alias));
 
   Raw v;
@@ -26,8 +27,8 @@ struct Vec {
   // s - 0 is s for every s, and folds away; 0 + s would turn -0 into 0.
   GRU_EXT_FN static Vec broadcast(S s) { return {s - Raw{}}; }
   GRU_EXT_FN static Vec zero() { return {Raw{}}; }
-  GRU_EXT_FN static Vec from_bits(RawInt bits) { return {reinterpret_cast<Raw>(bits)}; }
-  GRU_EXT_FN RawInt bits() const { return reinterpret_cast<RawInt>(v); }
+  GRU_EXT_FN static Vec from_bits(RawBits bits) { return {reinterpret_cast<Raw>(bits)}; }
+  GRU_EXT_FN RawBits bits() const { return reinterpret_cast<RawBits>(v); }
 
   GRU_EXT_FN friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
   GRU_EXT_FN friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
@@ -44,10 +45,10 @@ using VecD = Vec<double>;
 // a * b + c, rounded once where the level has the instruction.
 template <class S>
 GRU_EXT_FN Vec<S> fma(Vec<S> a, Vec<S> b, Vec<S> c) {
-#if GRU_EXT_VEC_BYTES == 64
+#if GRU_EXT_INTRINSICS == 512
   if constexpr (sizeof(S) == 4) return {(typename Vec<S>::Raw)_mm512_fmadd_ps((__m512)a.v, (__m512)b.v, (__m512)c.v)};
   if constexpr (sizeof(S) == 8) return {(typename Vec<S>::Raw)_mm512_fmadd_pd((__m512d)a.v, (__m512d)b.v, (__m512d)c.v)};
-#elif GRU_EXT_VEC_BYTES == 32
+#elif GRU_EXT_INTRINSICS == 256
   if constexpr (sizeof(S) == 4) return {(typename Vec<S>::Raw)_mm256_fmadd_ps((__m256)a.v, (__m256)b.v, (__m256)c.v)};
   if constexpr (sizeof(S) == 8) return {(typename Vec<S>::Raw)_mm256_fmadd_pd((__m256d)a.v, (__m256d)b.v, (__m256d)c.v)};
 #elif defined(__aarch64__)
@@ -73,7 +74,7 @@ GRU_EXT_FN S sum(Vec<S> a) {
 template <class S>
 GRU_EXT_FN void interleave(Vec<S>& a, Vec<S>& b) {
   constexpr int n = Vec<S>::kLanes;
-  typename Vec<S>::RawInt low, high;
+  typename Vec<S>::RawBits low, high;
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i) {
     low[i] = i / 2 + (i % 2) * n;

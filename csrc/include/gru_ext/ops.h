@@ -14,8 +14,9 @@ namespace gru_ext {
 //   input [N, I] or [I]; hx [N, H] or [H], zeros where absent; w_ih [3H, I]; w_hh [3H, H]; b_ih, b_hh [3H] or absent;
 //   gates in the order r, z, n. Returns the next state, [N, H] or [H], in fresh memory.
 // Throws c10::ValueError for a wrong number of dimensions, c10::Error for sizes, dtypes or devices that do not fit.
-at::Tensor gru_cell(const at::Tensor& input, const std::optional<at::Tensor>& hx, const at::Tensor& w_ih, const at::Tensor& w_hh,
-                    const std::optional<at::Tensor>& b_ih = std::nullopt, const std::optional<at::Tensor>& b_hh = std::nullopt);
+at::Tensor gru_cell(const at::Tensor& input, const std::optional<at::Tensor>& hx, const at::Tensor& w_ih,
+                    const at::Tensor& w_hh, const std::optional<at::Tensor>& b_ih = std::nullopt,
+                    const std::optional<at::Tensor>& b_hh = std::nullopt);
 
 // The instruction-set level whose kernels run on this machine ("default", "avx2", "avx512"), capped by GRU_EXT_ISA.
 std::string cpu_level();

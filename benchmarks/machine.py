@@ -1,0 +1,48 @@
+"""What the times were taken on."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import gru_ext
+from gru_ext import _library
+
+# They change which code runs or on how many threads, so a result is not to be read without them.
+_TELLING_VARIABLES = (
+    "GRU_EXT_ISA",
+    "GRU_EXT_NO_EXT",
+    "ATEN_CPU_CAPABILITY",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "KMP_AFFINITY",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Processor, libraries, threads and instruction set levels of this process."""
+    return {
+        "cpu": _cpu_model(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torch_level": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "gru_ext": gru_ext.__version__,
+        "gru_ext_level": torch.ops.gru_ext._cpu_level() if _library.reason is None else None,
+        "gru_ext_fallback": _library.reason,
+        "environment": {name: os.environ[name] for name in _TELLING_VARIABLES if name in os.environ},
+    }
+
+
+def _cpu_model() -> str:
+    record = Path("/proc/cpuinfo")
+    if record.exists():
+        for line in record.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,16 @@
+# Answers find_package(gru_ext <version>): any version from the one asked for up to the next major one will do.
+
+find_file(_record build.json PATHS "${CMAKE_CURRENT_LIST_DIR}/../../.." "${CMAKE_CURRENT_LIST_DIR}" NO_DEFAULT_PATH NO_CACHE)
+if(_record)
+  file(READ "${_record}" _json)
+  string(JSON PACKAGE_VERSION ERROR_VARIABLE _unknown GET "${_json}" version)
+endif()
+if(_record AND NOT _unknown AND PACKAGE_VERSION VERSION_GREATER_EQUAL PACKAGE_FIND_VERSION)
+  string(REGEX MATCH "^[0-9]+" _major "${PACKAGE_VERSION}")
+  if(PACKAGE_FIND_VERSION_COUNT EQUAL 0 OR _major EQUAL PACKAGE_FIND_VERSION_MAJOR)
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+  endif()
+  if(PACKAGE_VERSION VERSION_EQUAL PACKAGE_FIND_VERSION)
+    set(PACKAGE_VERSION_EXACT TRUE)
+  endif()
+endif()

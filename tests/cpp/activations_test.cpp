@@ -1,0 +1,160 @@
+// Walks every float32 through sigmoid and tanh of the kernels and holds the error bounds that activations.h states.
+//
+// Compiled once per level with -DGRU_EXT_VEC_BYTES, -DGRU_EXT_INTRINSICS and, above the baseline, -DGRU_EXT_FEATURES="...".
+// The reference is the double version of the same functions, which is itself held against libm on a sample first.
+//   activations_test [STRIDE]: every STRIDE-th bit pattern, 1 by default
+#include <cfloat>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "cpu/kernels/isa.h"
+
+#ifdef GRU_EXT_FEATURES
+GRU_EXT_TARGET_BEGIN(GRU_EXT_FEATURES)
+#endif
+namespace gru_ext::cpu {
+namespace {
+
+#include "cpu/kernels/activations.h"
+#include "cpu/kernels/memory.h"
+#include "cpu/kernels/vec.h"
+
+constexpr double kBound = 3;  // units in the last place, as activations.h says
+
+struct Worst {
+  double ulp = 0;
+  float at = 0;
+  bool unordered = false;  // a NaN came out for a number, or a number for a NaN
+};
+
+struct Sigmoid {
+  template <class S>
+  GRU_EXT_FN Vec<S> operator()(Vec<S> x) const {
+    return sigmoid(x);
+  }
+};
+struct Tanh {
+  template <class S>
+  GRU_EXT_FN Vec<S> operator()(Vec<S> x) const {
+    return tanh(x);
+  }
+};
+
+// One unit in the last place of y, as a normal number at least.
+double unit(float y) {
+  const float magnitude = std::fabs(y) < FLT_MIN ? FLT_MIN : std::fabs(y);
+  return std::ldexp(1.0, std::ilogb(magnitude) - 23);
+}
+
+// The error of lanes x ..., against the double function.
+template <class F>
+void check(const float* x, const F& f, Worst& worst) {
+  constexpr int lanes = VecF::kLanes;
+  float y[lanes];
+  double wide[lanes], reference[lanes];
+  store(y, f(load(x)));
+  for (int i = 0; i < lanes; ++i) wide[i] = x[i];
+  for (int half = 0; half < 2; ++half) store(reference + half * lanes / 2, f(load(wide + half * lanes / 2)));
+  for (int i = 0; i < lanes; ++i) {
+    if (std::fabs(reference[i]) < FLT_MIN && std::fabs(y[i]) < FLT_MIN) continue;  // subnormal numbers may become 0
+    const double error = std::fabs(y[i] - reference[i]);
+    // Cheap first: only an error near the bound or the worst is worth an exact unit.
+    if (error <= std::fabs(reference[i]) * (worst.ulp * 0x1p-24)) continue;
+    if (std::isnan(x[i]) || std::isnan(error)) {
+      worst.unordered |= std::isnan(x[i]) != std::isnan(y[i]);
+      continue;
+    }
+    const double ulp = error / unit(static_cast<float>(reference[i]));
+    if (ulp > worst.ulp) worst = {ulp, x[i], worst.unordered};
+  }
+}
+
+template <class F>
+Worst walk(uint64_t begin, uint64_t end, uint64_t stride, const F& f) {
+  Worst worst;
+  float x[VecF::kLanes];
+  for (uint64_t bits = begin; bits < end; bits += stride * VecF::kLanes) {
+    for (int i = 0; i < VecF::kLanes; ++i) {
+      const uint32_t pattern = static_cast<uint32_t>(bits + stride * static_cast<uint64_t>(i));
+      std::memcpy(&x[i], &pattern, sizeof pattern);
+    }
+    check(x, f, worst);
+  }
+  return worst;
+}
+
+template <class F>
+bool hold(const char* name, uint64_t stride, const F& f) {
+  const unsigned threads = std::max(1u, std::thread::hardware_concurrency());
+  const uint64_t part = (uint64_t{1} << 32) / threads;
+  std::vector<Worst> parts(threads);
+  std::vector<std::thread> pool;
+  for (unsigned t = 0; t < threads; ++t)
+    pool.emplace_back([&, t] { parts[t] = walk(t * part, t + 1 == threads ? uint64_t{1} << 32 : (t + 1) * part, stride, f); });
+  for (auto& thread : pool) thread.join();
+  Worst worst;
+  for (const Worst& w : parts) {
+    if (w.ulp > worst.ulp) worst = {w.ulp, w.at, worst.unordered};
+    worst.unordered |= w.unordered;
+  }
+  const bool good = worst.ulp <= kBound && !worst.unordered;
+  std::printf("%s float: largest error %.3f units in the last place, at %a; bound %.1f; NaN %s: %s\n", name, worst.ulp,
+              worst.at, kBound, worst.unordered ? "lost" : "kept", good ? "ok" : "FAILED");
+  return good;
+}
+
+// The double functions against libm's long double, on normal numbers of every magnitude that matters.
+template <class F, class L>
+bool hold_double(const char* name, const F& f, const L& libm) {
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<double> exponent(-40, 9.5), sign(-1, 1);
+  double worst = 0;
+  for (int sample = 0; sample < 1'000'000; ++sample) {
+    double x[VecD::kLanes], y[VecD::kLanes];
+    for (double& v : x) v = std::copysign(std::exp2(exponent(random)), sign(random));
+    store(y, f(load(x)));
+    for (int i = 0; i < VecD::kLanes; ++i) {
+      const long double exact = libm(static_cast<long double>(x[i]));
+      if (std::fabs(exact) < DBL_MIN && std::fabs(y[i]) < DBL_MIN) continue;
+      const double unit = std::ldexp(1.0, std::ilogb(std::fmax(static_cast<double>(std::fabs(exact)), DBL_MIN)) - 52);
+      worst = std::fmax(worst, static_cast<double>(std::fabs(y[i] - exact)) / unit);
+    }
+  }
+  const bool good = worst <= kBound;
+  std::printf("%s double: largest error %.3f units in the last place of a sample; bound %.1f: %s\n", name, worst, kBound,
+              good ? "ok" : "FAILED");
+  return good;
+}
+
+// Infinities, zeros and NaN come out as torch has them.
+bool hold_limits() {
+  float x[VecF::kLanes] = {INFINITY, -INFINITY, 0.0f, -0.0f}, s[VecF::kLanes], t[VecF::kLanes];
+  store(s, sigmoid(load(x)));
+  store(t, tanh(load(x)));
+  const bool good = s[0] == 1 && s[1] == 0 && s[2] == 0.5f && s[3] == 0.5f && t[0] == 1 && t[1] == -1 && t[2] == 0 &&
+                    t[3] == 0 && !std::signbit(t[2]) && std::signbit(t[3]);
+  std::printf("infinities and zeros: %s\n", good ? "ok" : "FAILED");
+  return good;
+}
+
+int run(uint64_t stride) {
+  bool good = hold_limits();
+  good &= hold_double("sigmoid", Sigmoid{}, [](long double x) { return 1 / (1 + std::exp(-x)); });
+  good &= hold_double("tanh", Tanh{}, [](long double x) { return std::tanh(x); });
+  good &= hold("sigmoid", stride, Sigmoid{});
+  good &= hold("tanh", stride, Tanh{});
+  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+}  // namespace
+}  // namespace gru_ext::cpu
+#ifdef GRU_EXT_FEATURES
+GRU_EXT_TARGET_END
+#endif
+
+int main(int argc, char** argv) { return gru_ext::cpu::run(argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1); }
