@@ -53,7 +53,8 @@ def gru_cell(
         y = _C.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
         if y is not NotImplemented:
             return y
-    # torch.nn.GRUCell asks both for their rank: what has no `dim` is an AttributeError there and here, not the op's RuntimeError.
+    # torch.nn.GRUCell asks both for their rank: what has no `dim` is an AttributeError there and here; the op would raise a
+    # RuntimeError.
     input.dim
     if hx is not None:
         hx.dim

@@ -60,5 +60,5 @@ def patch() -> Iterator[None]:
             home.GRUCell = GRUCell  # type: ignore[misc]
         yield
     finally:
-        for home, cell in zip(_HOMES, before):
+        for home, cell in zip(_HOMES, before, strict=True):
             home.GRUCell = cell  # type: ignore[misc]

@@ -13,7 +13,7 @@ namespace gru_ext::cpu {
 namespace {
 
 // From this many rows on, packing the weights pays.
-constexpr int64_t kPanelRows = 12;
+constexpr int64_t kPanelRows = 20;
 // Units per part of the dot kernel: two cache lines of floats, so that threads do not share one.
 constexpr int64_t kDotStep = 32;
 

@@ -10,22 +10,30 @@
 namespace gru_ext::cpu {
 namespace {
 
-#include "cpu/kernels/vec.h"
 // Each of these builds on the ones above it.
+#include "cpu/kernels/vec.h"
+#include "cpu/kernels/memory.h"
 #include "cpu/kernels/activations.h"
+#include "cpu/kernels/tile.h"
+#include "cpu/kernels/pack.h"
+#include "cpu/kernels/step.h"
 #include "cpu/kernels/forward_dots.h"
 #include "cpu/kernels/forward_panels.h"
 #include "cpu/kernels/gates_backward.h"
 #include "cpu/kernels/matmul.h"
-#include "cpu/kernels/memory.h"
-#include "cpu/kernels/pack.h"
-#include "cpu/kernels/step.h"
-#include "cpu/kernels/tile.h"
 
 template <class T>
 constexpr CellKernels<T> cell_kernels() {
-  return {forward_dots<T>, kMaxDotRows,       forward_panels<T>, Vec<Compute<T>>::kLanes,
-          kTileRows,       gates_backward<T>, matmul<T>,         MatmulScratch<Compute<T>>::kSize};
+  CellKernels<T> k{};
+  k.forward_dots = forward_dots<T>;
+  k.max_dot_rows = kMaxDotRows;
+  k.forward_panels = forward_panels<T>;
+  k.panel_units = Vec<Compute<T>>::kLanes;
+  k.panel_rows = kTileRows;
+  k.gates_backward = gates_backward<T>;
+  k.matmul = matmul<T>;
+  k.matmul_scratch = MatmulScratch<Compute<T>>::kSize;
+  return k;
 }
 
 }  // namespace
