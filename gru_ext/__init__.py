@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from . import _integrations  # noqa: F401
 from ._library import cmake_prefix_path, library_path
 from .cell import GRUCell
 from .functional import gru_cell

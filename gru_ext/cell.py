@@ -40,8 +40,6 @@ class GRUCell(torch.nn.GRUCell):
     """
 
     def forward(self, input: Tensor, hx: Optional[Tensor] = None) -> Tensor:
-        if torch.jit.is_scripting():
-            return torch.ops.gru_ext.gru_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return gru_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
 
 

@@ -46,6 +46,8 @@ def gru_cell(
         RuntimeError: sizes, dtypes or devices do not fit together; the text names the argument.
         AttributeError: input or hx is not a tensor.
     """
+    if torch.jit.is_scripting():
+        return torch.ops.gru_ext.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
     if _library.reason is not None:
         _library.warn_once()
         return fallback.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)

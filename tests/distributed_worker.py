@@ -19,7 +19,7 @@ import gru_ext
 WORLD = 2
 ROWS = 6  # of the whole batch, halved between the processes
 
-# Per scenario: the gradients of the parameters, together and alone.
+# Of a scenario: the gradients of each parameter, or the state after each step, together and alone.
 Result = list[tuple[Tensor, Tensor]]
 
 
@@ -90,7 +90,10 @@ def dtensor(mesh: DeviceMesh, rows: object, weights: object) -> Result:
             module.register_parameter(key, nn.Parameter(distribute_tensor(parameter.detach(), mesh, [weights])))
 
     model = distribute_module(model, mesh, place)
-    states = torch.stack([state for state in steps(model.cell, x, h, mesh, rows)])
+    # The backward of one step alone returns no gradient of the state: DTensor may not remember that for other steps.
+    loss_of(steps(model.cell, x[:1], h, mesh, rows)[0]).backward()
+    model.zero_grad()
+    states = torch.stack(steps(model.cell, x, h, mesh, rows))
     assert isinstance(states, DTensor)
     loss_of(states).backward()
     return list(zip([p.grad.full_tensor() for p in model.parameters()], expected, strict=True))
@@ -98,8 +101,8 @@ def dtensor(mesh: DeviceMesh, rows: object, weights: object) -> Result:
 
 def steps(cell: nn.Module, x: Tensor, h: Tensor, mesh: DeviceMesh, rows: object) -> list[Tensor]:
     states = [distribute_tensor(h, mesh, [rows])]
-    for t in range(T):
-        states.append(cell(distribute_tensor(x[t], mesh, [rows]), states[-1]))
+    for rows_of_step in x:
+        states.append(cell(distribute_tensor(rows_of_step, mesh, [rows]), states[-1]))
     return states[1:]
 
 
@@ -119,6 +122,16 @@ def dtensor_features(rank: int, mesh: DeviceMesh) -> Result:
     return dtensor(mesh, Shard(1), Replicate())
 
 
+def dtensor_inference(rank: int, mesh: DeviceMesh) -> Result:
+    """Without gradients another op runs; without biases it has fewer arguments to place."""
+    _, x, h = draw()
+    cell = gru_ext.GRUCell(I, H, bias=False, dtype=x.dtype)
+    with torch.no_grad():
+        expected = Rollout(cell)(x, h)
+        states = steps(distribute_module(cell, mesh), x, h, mesh, Shard(0))
+    return [(state.full_tensor(), exact) for state, exact in zip(states, expected, strict=True)]
+
+
 SCENARIOS: dict[str, Callable[[int, DeviceMesh], Result]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -130,6 +143,7 @@ SCENARIOS: dict[str, Callable[[int, DeviceMesh], Result]] = {
         dtensor_replicated,
         dtensor_weights,
         dtensor_features,
+        dtensor_inference,
     )
 }
 

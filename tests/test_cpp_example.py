@@ -73,6 +73,18 @@ def test_prints_the_numbers_of_python(built: tuple[Path, str]) -> None:
     assert lines[-1] == "gradients 6 of 6 parameters"
 
 
+def test_a_program_that_refers_to_nothing_keeps_the_library(tmp_path: Path) -> None:
+    """Where the example links without the flag for it, that is luck: both happen to contain the same inline functions."""
+    (tmp_path / "main.cpp").write_text("int main() {}\n")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.22)\nproject(app LANGUAGES CXX)\nfind_package(gru_ext REQUIRED COMPONENTS ops)\n"
+        "add_executable(app main.cpp)\ntarget_link_libraries(app PRIVATE gru_ext::ops)\n"
+    )
+    run("cmake", prefix_path(gru_ext.cmake_prefix_path(), torch.utils.cmake_prefix_path), ".", cwd=tmp_path)
+    run("cmake", "--build", ".", cwd=tmp_path)
+    assert str(gru_ext.library_path()) in run("ldd", "app", cwd=tmp_path)
+
+
 def test_the_process_contains_no_python(built: tuple[Path, str]) -> None:
     libraries = run("ldd", "build/gru_ext_torchscript", cwd=built[0])
     assert "libgru_ext_ops.so" in libraries

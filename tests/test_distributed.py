@@ -1,4 +1,4 @@
-"""Two processes over gloo on this machine: their common gradients are those of one process with the whole batch."""
+"""Two processes over gloo on this machine: their common result is that of one process with the whole batch."""
 
 from pathlib import Path
 
@@ -28,12 +28,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Result]]
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.compiled] if name in BEYOND_TORCH else []) for name in SCENARIOS]
 )
-def test_gradients(name: str, results: list[dict[str, Result]]) -> None:
+def test_equal_to_one_process(name: str, results: list[dict[str, Result]]) -> None:
     eps = EPS.get(name, 1e-12)
     for rank in range(WORLD):
         result = results[rank][name]
         assert not isinstance(result, str), f"process {rank}: {result}"
-        assert len(result) == 4
+        assert len(result) == 4  # parameters, or steps
         for together, alone in result:
             assert alone.abs().max() > 0
             torch.testing.assert_close(together, alone, rtol=0, atol=eps * alone.abs().max().item())

@@ -9,7 +9,11 @@ import pytest
 
 from gru_ext._on_import import after_import
 
-LATE = {"torch.onnx": "gru_ext.onnx", "torch.distributed.tensor": "gru_ext.sharding"}
+LATE = {
+    "torch.onnx": "gru_ext.onnx",
+    "torch.distributed.tensor": "gru_ext.sharding",
+    "torch.ao.quantization": "gru_ext.quantization",
+}
 
 
 def loaded_after(statements: str) -> set[str]:

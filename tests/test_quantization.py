@@ -14,6 +14,10 @@ from torch.ao.quantization import quantize_dynamic
 import gru_ext
 
 N, I, H = 5, 7, 17  # noqa: E741 (the project's names)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:torch.ao.quantization is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated:DeprecationWarning"),
+]
 # float16 weights exist in FBGEMM only, which the x86 engine uses too.
 CASES = [
     (engine, dtype)

@@ -3,6 +3,7 @@
 import copy
 import io
 from collections.abc import Callable
+from typing import Optional
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from rollout import H, I, N, T, assert_like_torch, rollout_pair
 from samples import cell_pair
 from torch import Tensor, nn
 from torch.jit.mobile import _load_for_lite_interpreter
+
+import gru_ext
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*(torch.jit|Lite Interpreter).* is deprecated:DeprecationWarning"),
@@ -34,6 +37,19 @@ def test_scripted_cell(shape: tuple[int, ...], bias: bool) -> None:
     for run in (scripted, saved_and_loaded(scripted)):
         assert_like_torch(run, run, theirs, x, h)
         assert_like_torch(run, run, theirs, x)
+
+
+@pytest.mark.compiled
+def test_scripted_function() -> None:
+    """The functional form, called by a function of the user's."""
+    theirs, ours = cell_pair(I, H)
+    scripted = torch.jit.script(step)
+    for args in ((torch.randn(N, I), torch.randn(N, H)), (torch.randn(I),)):
+        assert_like_torch(lambda x, h=None: scripted(x, h, *ours.parameters()), ours, theirs, *args)
+
+
+def step(x: Tensor, h: Optional[Tensor], w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
+    return gru_ext.gru_cell(x, h, w_ih, w_hh, b_ih, b_hh)
 
 
 def test_scripted_loop() -> None:

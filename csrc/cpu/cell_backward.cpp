@@ -63,8 +63,8 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
     if (output_mask[3]) product<T>(k, {dh, 1, 3 * H, read<T>(h), h.stride(0), write<S>(d_w_hh), 3 * H, H, N, false});
   });
 
-  const Tensor none = at::empty({0}, h.options());
-  const auto result = [&](const Tensor& t) { return t.defined() ? t.to(h.scalar_type()) : none; };
+  // Each its own tensor: the outputs of an op may not alias each other.
+  const auto result = [&](const Tensor& t) { return t.defined() ? t.to(h.scalar_type()) : at::empty({0}, h.options()); };
   return {result(d_input), result(d_hx), result(d_w_ih), result(d_w_hh), result(d_b_ih), result(d_b_hh)};
 }
 

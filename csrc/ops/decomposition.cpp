@@ -3,9 +3,9 @@
 #define AT_PER_OPERATOR_HEADERS
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/new_empty.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/tanh.h>
 #include <torch/library.h>
@@ -40,7 +40,7 @@ std::tuple<Tensor, Tensor> cell_forward(const Tensor& input, const Tensor& hx, c
                                         const OptionalTensor& b_ih, const OptionalTensor& b_hh, bool save) {
   check_sizes(input, hx, w_ih, w_hh);
   const auto s = gates_of(at::linear(input, w_ih, b_ih), at::linear(hx, w_hh, b_hh), hx.sym_size(-1));
-  return {next_state(s, hx), save ? at::cat({s.r, s.z, s.n, s.q}, -1) : at::empty({0}, hx.options())};
+  return {next_state(s, hx), save ? at::cat({s.r, s.z, s.n, s.q}, -1) : hx.new_empty({0})};
 }
 
 Grads cell_backward(const Tensor& grad, const Tensor& saved, const Tensor& input, const Tensor& hx, const Tensor& w_ih,
@@ -49,13 +49,14 @@ Grads cell_backward(const Tensor& grad, const Tensor& saved, const Tensor& input
   const Gates<Tensor> s{block(saved, 0, H), block(saved, 1, H), block(saved, 2, H), block(saved, 3, H)};
   const auto d = gates_backward(grad, hx, s);
   const Tensor d_input_gates = at::cat({d.r, d.z, d.n}, -1), d_hidden_gates = at::cat({d.r, d.z, d.q}, -1);
-  const Tensor none = at::empty({0}, grad.options());
-  return {output_mask[0] ? at::matmul(d_input_gates, w_ih) : none,
-          output_mask[1] ? at::matmul(d_hidden_gates, w_hh) + state_backward(grad, s) : none,
-          output_mask[2] ? at::matmul(d_input_gates.transpose(-1, -2), input) : none,
-          output_mask[3] ? at::matmul(d_hidden_gates.transpose(-1, -2), hx) : none,
-          output_mask[4] ? d_input_gates.sum(-2) : none,
-          output_mask[5] ? d_hidden_gates.sum(-2) : none};
+  // Each its own tensor, because the outputs of an op may not alias; and of the kind of grad, which may be a DTensor.
+  const auto none = [&] { return grad.new_empty({0}); };
+  return {output_mask[0] ? at::matmul(d_input_gates, w_ih) : none(),
+          output_mask[1] ? at::matmul(d_hidden_gates, w_hh) + state_backward(grad, s) : none(),
+          output_mask[2] ? at::matmul(d_input_gates.transpose(-1, -2), input) : none(),
+          output_mask[3] ? at::matmul(d_hidden_gates.transpose(-1, -2), hx) : none(),
+          output_mask[4] ? d_input_gates.sum(-2) : none(),
+          output_mask[5] ? d_hidden_gates.sum(-2) : none()};
 }
 
 }  // namespace gru_ext::decomposition

@@ -1,0 +1,8 @@
+#include "cpu/kernels/isa.h"
+#include "levels.h"
+
+#define GRU_EXT_LEVEL wide
+#define GRU_EXT_KERNELS kernels_wide
+#define GRU_EXT_VEC_BYTES 64
+#define GRU_EXT_INTRINSICS 0
+#include "cpu/kernels/kernels-inl.h"
