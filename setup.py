@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from glob import glob
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def why_not() -> str:
         return "it was installed with GRU_EXT_NO_EXT=1"
     if shutil.which(CXX) is None:
         return f"no C++ compiler ({CXX}) was found at install: install g++ and reinstall gru_ext"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "Python.h was not found at install: install Python's headers (python3-dev) and reinstall gru_ext"
     return ""
 
 
@@ -58,20 +61,21 @@ class BuildGruExt(BuildExtension):
         return str(file.with_name("libgru_ext_ops.so")) if name.endswith("libgru_ext_ops") else str(file)
 
     def run(self) -> None:
+        package = Path("." if self.inplace else self.build_lib, "gru_ext")
+        (package / "lib").mkdir(parents=True, exist_ok=True)
         reason = why_not()
         if reason:
             self.extensions = []
             print(f"gru_ext: nothing is compiled, torch's own GRU cell will do the work: {reason}", file=sys.stderr)
             record = {"reason": reason}
         else:
-            root = Path("." if self.inplace else self.build_lib)
-            (root / "gru_ext" / "lib").mkdir(parents=True, exist_ok=True)
+            if os.environ.get("GRU_EXT_CUDA") == "1":
+                print("gru_ext: this version has no CUDA kernels; CUDA tensors run on PyTorch's own operators", file=sys.stderr)
             super().run()
-            version = subprocess.run([CXX, "--version"], capture_output=True, text=True, check=True).stdout
-            record = {"torch": torch.__version__, "cuda": None, "compiler": version.splitlines()[0]}
-        target = Path("." if self.inplace else self.build_lib) / "gru_ext" / "build.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(record) + "\n")
+            compiler = subprocess.run([CXX, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+            version = self.distribution.get_version()
+            record = {"version": version, "torch": torch.__version__, "cuda": None, "compiler": compiler}
+        (package / "build.json").write_text(json.dumps(record) + "\n")
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildGruExt})

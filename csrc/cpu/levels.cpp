@@ -1,20 +1,22 @@
-// What gru_ext/ops.h tells of the instruction-set levels.
+#include "cpu/levels.h"
+
 #include <c10/util/Exception.h>
 
 #include <stdexcept>
 
-#include "cpu/kernels/select.h"
 #include "gru_ext/ops.h"
 
 namespace gru_ext {
 
-std::string cpu_level() {
+const cpu::Kernels& cpu::chosen_kernels() {
   try {
-    return cpu::kernels().level;
+    return kernels();
   } catch (const std::invalid_argument& error) {
     TORCH_CHECK_VALUE(false, error.what());
   }
 }
+
+std::string cpu_level() { return cpu::chosen_kernels().level; }
 
 std::vector<std::string> cpu_levels() {
   std::vector<std::string> names;

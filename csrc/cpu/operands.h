@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "cpu/kernels/select.h"
+#include "cpu/levels.h"
 
 namespace gru_ext::cpu {
 
@@ -49,13 +49,13 @@ template <class F>
 auto with_kernels(at::ScalarType dtype, const F& f) {
   switch (dtype) {
     case at::kFloat:
-      return f(kernels().f32);
+      return f(chosen_kernels().f32);
     case at::kDouble:
-      return f(kernels().f64);
+      return f(chosen_kernels().f64);
     case at::kBFloat16:
-      return f(kernels().bf16);
+      return f(chosen_kernels().bf16);
     default:
-      return f(kernels().f16);
+      return f(chosen_kernels().f16);
   }
 }
 

@@ -1,22 +1,26 @@
 #include "cpu/kernels/select.h"
 
+#include <array>
 #include <cstdlib>
 #include <stdexcept>
+#include <string_view>
 
 namespace gru_ext::cpu {
 namespace {
+
+constexpr std::array<std::string_view, 3> kLevels = {"default", "avx2", "avx512"};  // lowest first
 
 const Kernels& choose() {
   const auto runnable = runnable_kernels();
   const char* cap = std::getenv("GRU_EXT_ISA");
   if (cap == nullptr || *cap == '\0') return *runnable.back();
-  std::string levels;
-  for (const Kernels* k : runnable) {
-    if (std::string(cap) == k->level) return *k;
-    levels += (levels.empty() ? "" : ", ") + std::string(k->level);
+  const Kernels* chosen = nullptr;
+  for (const std::string_view level : kLevels) {
+    for (const Kernels* k : runnable)
+      if (level == k->level) chosen = k;
+    if (level == cap) return *chosen;
   }
-  throw std::invalid_argument("GRU_EXT_ISA: expected one of the levels this processor runs (" + levels + "), got '" + cap +
-                              "'");
+  throw std::invalid_argument("GRU_EXT_ISA: expected default, avx2 or avx512, got '" + std::string(cap) + "'");
 }
 
 }  // namespace

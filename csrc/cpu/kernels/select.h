@@ -8,8 +8,8 @@
 
 namespace gru_ext::cpu {
 
-// Chosen at the first call, the same from then on.
-// Throws std::invalid_argument if GRU_EXT_ISA names no level, or one that this processor cannot run.
+// Chosen at the first call, the same from then on. GRU_EXT_ISA is a cap: a level above what the processor has changes nothing.
+// Throws std::invalid_argument if it names no level.
 const Kernels& kernels();
 
 // All levels that this processor can run, lowest first.
