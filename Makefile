@@ -11,7 +11,7 @@ endif
 
 define HELP
 make demo       train a classifier with torch's GRU cell and with gru_ext's, side by side; writes demo/
-make test       run the tests; ARGS="tests/test_cell.py -x" is passed on to pytest
+make test       run the tests; ARGS="tests/test_values.py -x" is passed on to pytest
 make test-slow  run the proofs that take minutes
 make bench      measure against torch.nn.GRUCell; ARGS is passed on
 make lint       check style and formatting of Python and C++
@@ -21,7 +21,7 @@ make clean      remove what was built (make distclean: .venv too)
 Variables:
   PYTHON        the Python that .venv is made from, 3.10 or newer; now: $(PYTHON)
   TORCH         what to install as torch, with any options for pip; now: $(TORCH)
-  GRU_EXT_CUDA  1 builds the CUDA kernels, 0 does not; where not set, they are built if torch and nvcc allow
+  GRU_EXT_CUDA  1 asks for the CUDA kernels, 0 leaves them out; this version has none yet
 endef
 export HELP
 

@@ -22,8 +22,6 @@ except ImportError as error:
     sys.exit(f"gru_ext builds against the torch you run: install torch >= 2.11 first, then use --no-build-isolation ({error})")
 
 CXX = os.environ.get("CXX", "g++")
-# Debug information makes the compiler spend most of its time on the inlined kernels.
-FLAGS = Path("compile_flags.txt").read_text().split() + ["-g0"]
 
 
 def why_not() -> str:
@@ -39,13 +37,15 @@ def why_not() -> str:
 
 def extensions() -> list:
     sources = sorted(glob("csrc/ops/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True))
-    include = [os.path.abspath("csrc"), os.path.abspath("csrc/include")]
+    build = {
+        "include_dirs": [os.path.abspath("csrc"), os.path.abspath("csrc/include")],
+        "extra_compile_args": Path("compile_flags.txt").read_text().split() + ["-g0"],  # debug information triples the time
+    }
     # Without the limited API, torch's build would link the op library to Python, and a C++ program could not load it.
-    ops = CppExtension(
-        "gru_ext.lib.libgru_ext_ops", sources, include_dirs=include, extra_compile_args=FLAGS, py_limited_api=True
-    )
-    module = CppExtension("gru_ext._C", ["csrc/python/module.cpp"], include_dirs=include, extra_compile_args=FLAGS)
-    return [ops, module]
+    # The soname keeps the place where the library was built out of programs that link it.
+    link = ["-fopenmp", "-Wl,-soname,libgru_ext_ops.so"]
+    ops = CppExtension("gru_ext.lib.libgru_ext_ops", sources, py_limited_api=True, extra_link_args=link, **build)
+    return [ops, CppExtension("gru_ext._C", ["csrc/python/module.cpp"], **build)]
 
 
 class BuildGruExt(BuildExtension):
@@ -53,8 +53,7 @@ class BuildGruExt(BuildExtension):
 
     def finalize_options(self) -> None:
         super().finalize_options()
-        tag = f"torch{torch.__version__}-py{platform.python_version()}"
-        self.build_temp = os.path.abspath(os.path.join("build", tag))
+        self.build_temp = os.path.abspath(f"build/torch{torch.__version__}-py{platform.python_version()}")
 
     def get_ext_filename(self, name: str) -> str:
         file = Path(super().get_ext_filename(name))
@@ -73,8 +72,7 @@ class BuildGruExt(BuildExtension):
                 print("gru_ext: this version has no CUDA kernels; CUDA tensors run on PyTorch's own operators", file=sys.stderr)
             super().run()
             compiler = subprocess.run([CXX, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
-            version = self.distribution.get_version()
-            record = {"version": version, "torch": torch.__version__, "cuda": None, "compiler": compiler}
+            record = dict(version=self.distribution.get_version(), torch=torch.__version__, cuda=None, compiler=compiler)
         (package / "build.json").write_text(json.dumps(record) + "\n")
 
 

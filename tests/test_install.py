@@ -50,7 +50,7 @@ def assert_falls_back(done: subprocess.CompletedProcess[str], reason: str) -> No
 
 def copy_of_the_sources(folder: Path) -> Path:
     """What a clone has: none of what was built or installed here."""
-    built = shutil.ignore_patterns(".*", "build", "dist", "demo.*", "*.so", "build.json", "*.egg-info", "__pycache__")
+    built = shutil.ignore_patterns(".*", "build", "dist", "*.so", "build.json", "*.egg-info", "__pycache__")
     return shutil.copytree(ROOT, folder, symlinks=True, ignore=built)
 
 

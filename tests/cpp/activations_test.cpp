@@ -20,9 +20,9 @@ GRU_EXT_TARGET_BEGIN(GRU_EXT_FEATURES)
 namespace gru_ext::cpu {
 namespace {
 
-#include "cpu/kernels/activations.h"
-#include "cpu/kernels/memory.h"
 #include "cpu/kernels/vec.h"
+#include "cpu/kernels/memory.h"
+#include "cpu/kernels/activations.h"
 
 constexpr double kBound = 3;  // units in the last place, as activations.h says
 

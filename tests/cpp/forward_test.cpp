@@ -1,0 +1,225 @@
+// forward_dots and forward_panels against the equations in double.
+#include "kernels_test.h"
+
+#include "check.h"
+
+namespace gru_ext::cpu {
+namespace {
+
+// Inputs and weights are scaled so that the sums spread as a normal variable of deviation 1 to 1.3, and stay below 6. Each of
+// L additions rounds a partial sum of up to that size, with random sign; the roundings of the gates, which activations.h
+// states, are few beside them, and the slope of h' in each sum is at most about 1.
+template <class T>
+double tolerance(int64_t length) {
+  return 4 * kEpsilon<T> * std::sqrt(static_cast<double>(length));
+}
+
+constexpr int64_t kBatch[] = {0, 1, 2, 3, 4, 5, 8, 11, 19, 32, 33};
+constexpr int64_t kSizes[] = {0, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100};
+
+struct Sizes {
+  int64_t N, I, H, x_row, h_row;
+};
+
+int64_t strided(int64_t rows, int64_t row, int64_t columns) { return rows == 0 ? 0 : (rows - 1) * row + columns; }
+
+template <class T>
+struct Inputs {
+  Buffer<T> x, h, w_ih, w_hh, b_ih, b_hh;
+
+  Inputs(const Sizes& s, Random& random)
+      : x(strided(s.N, s.x_row, s.I)),
+        h(strided(s.N, s.h_row, s.H)),
+        w_ih(3 * s.H * s.I),
+        w_hh(3 * s.H * s.H),
+        b_ih(3 * s.H),
+        b_hh(3 * s.H) {
+    const double scale = 1.5 / std::sqrt(static_cast<double>(s.I + s.H + 1));
+    for (const auto* b : {&w_ih, &w_hh}) random.fill(*b, -scale, scale);
+    for (const auto* b : {&b_ih, &b_hh}) random.fill(*b, -1, 1);
+    // What lies between the rows stays NaN.
+    for (int64_t n = 0; n < s.N; ++n) {
+      for (int64_t k = 0; k < s.I; ++k) x[n * s.x_row + k] = from_double<T>(random(-2, 2));
+      for (int64_t k = 0; k < s.H; ++k) h[n * s.h_row + k] = from_double<T>(random(-2, 2));
+    }
+  }
+};
+
+struct Expected {
+  std::vector<double> hy, saved;
+};
+
+template <class T>
+Expected reference(const Sizes& s, const Inputs<T>& in, bool with_b_ih, bool with_b_hh) {
+  const auto x = in.x.values(), h = in.h.values(), w_ih = in.w_ih.values(), w_hh = in.w_hh.values();
+  const auto b_ih = in.b_ih.values(), b_hh = in.b_hh.values();
+  Expected e{std::vector<double>(static_cast<size_t>(s.N * s.H)), std::vector<double>(static_cast<size_t>(s.N * 4 * s.H))};
+  for (int64_t n = 0; n < s.N; ++n)
+    for (int64_t j = 0; j < s.H; ++j) {
+      double input[3], hidden[3];
+      for (int64_t g = 0; g < 3; ++g) {
+        const int64_t row = g * s.H + j;
+        input[g] = with_b_ih ? b_ih[row] : 0;
+        hidden[g] = with_b_hh ? b_hh[row] : 0;
+        for (int64_t k = 0; k < s.I; ++k) input[g] += w_ih[row * s.I + k] * x[n * s.x_row + k];
+        for (int64_t k = 0; k < s.H; ++k) hidden[g] += w_hh[row * s.H + k] * h[n * s.h_row + k];
+      }
+      const double r = 1 / (1 + std::exp(-(input[0] + hidden[0])));
+      const double z = 1 / (1 + std::exp(-(input[1] + hidden[1])));
+      const double candidate = std::tanh(input[2] + r * hidden[2]);
+      const double state = h[n * s.h_row + j];
+      e.hy[n * s.H + j] = candidate + z * (state - candidate);
+      const double saved[4] = {r, z, candidate, hidden[2]};
+      for (int64_t g = 0; g < 4; ++g) e.saved[n * 4 * s.H + g * s.H + j] = saved[g];
+    }
+  return e;
+}
+
+template <class T>
+struct Outputs {
+  Buffer<T> hy, saved;
+  explicit Outputs(const Sizes& s, bool save = true) : hy(s.N * s.H), saved(save ? s.N * 4 * s.H : 0) {}
+};
+
+enum class Kernel { dots, panels };
+constexpr const char* kNames[] = {"forward_dots", "forward_panels"};
+
+template <class T>
+class Case {
+ public:
+  Case(const Sizes& s, Random& random, int variant)
+      : s_(s), in_(s, random), with_b_ih_(variant & 1), with_b_hh_(variant & 2), random_(random) {}
+
+  Inputs<T>& inputs() { return in_; }
+
+  void name(Kernel kernel, const Level<T>& level) const {
+    char text[120];
+    std::snprintf(text, sizeof text, "N %d I %d H %d rows %d %d%s%s", int(s_.N), int(s_.I), int(s_.H), int(s_.x_row),
+                  int(s_.h_row), with_b_ih_ ? " b_ih" : "", with_b_hh_ ? " b_hh" : "");
+    now_checking(kNames[static_cast<int>(kernel)], Format<T>::kName, text, level.name);
+  }
+
+  void run(Kernel kernel, const CellKernels<T>& k, const Outputs<T>& out, bool save, int parts) const {
+    const ForwardArgs<T> args = {in_.x.data(),
+                                 in_.h.data(),
+                                 in_.w_ih.data(),
+                                 in_.w_hh.data(),
+                                 with_b_ih_ ? in_.b_ih.data() : nullptr,
+                                 with_b_hh_ ? in_.b_hh.data() : nullptr,
+                                 out.hy.data(),
+                                 save ? out.saved.data() : nullptr,
+                                 s_.N,
+                                 s_.I,
+                                 s_.H,
+                                 s_.x_row,
+                                 s_.h_row};
+    const int64_t size = kernel == Kernel::dots ? s_.H : (s_.H + k.panel_units - 1) / k.panel_units;
+    const int64_t rows = 3 * k.panel_units + (sizeof(T) == 2 ? k.panel_rows : 0);
+    for (const auto& [begin, end] : random_parts(random_, size, parts)) {
+      if (kernel == Kernel::dots) {
+        k.forward_dots(args, begin, end);
+      } else {
+        const Buffer<Compute<T>> scratch(rows * (s_.I + s_.H));
+        k.forward_panels(args, begin, end, scratch.data());
+      }
+    }
+  }
+
+  // Every number of every level; `each` sees the outputs too.
+  template <class F>
+  void check(const std::vector<Level<T>>& levels, const F& each) const {
+    const Expected expected = reference(s_, in_, with_b_ih_, with_b_hh_);
+    const double allowed = tolerance<T>(s_.I + s_.H + 2);
+    for (const Level<T>& level : levels)
+      for (const Kernel kernel : {Kernel::dots, Kernel::panels}) {
+        if (kernel == Kernel::dots && s_.N > level.kernels.max_dot_rows) continue;
+        name(kernel, level);
+        const Outputs<T> out(s_);
+        run(kernel, level.kernels, out, /*save=*/true, /*parts=*/1);
+        expect_near("hy", out.hy, expected.hy, [&](size_t) { return allowed; });
+        expect_near("saved", out.saved, expected.saved, [&](size_t) { return allowed; });
+        each(kernel, level, out);
+      }
+  }
+
+ private:
+  Sizes s_;
+  Inputs<T> in_;
+  bool with_b_ih_, with_b_hh_;
+  Random& random_;
+};
+
+template <class T>
+void check_sizes(const std::vector<Level<T>>& levels) {
+  Random random;
+  int variant = 0;
+  const int64_t count = sizeof kSizes / sizeof *kSizes;
+  // The borders of I and those of H matter each by itself: a third of the pairs holds every I and every H four times or more.
+  for (int64_t pair = 0; pair < count * count; ++pair) {
+    const int64_t I = kSizes[pair % count], H = kSizes[pair / count];
+    if ((pair % count + pair / count) % 3 != 0) continue;
+    for (const int64_t N : kBatch) {
+      // 11 batch sizes and 8 variants have no common factor, so each batch size meets each variant.
+      ++variant;
+      const bool gaps = variant & 4;
+      const Sizes s = {N, I, H, gaps ? I + 3 : I, gaps ? H + 5 : H};
+      const Case<T> c(s, random, variant);
+      c.check(levels, [&](Kernel kernel, const Level<T>& level, const Outputs<T>& whole) {
+        const Outputs<T> parts(s), unsaved(s, /*save=*/false);
+        c.run(kernel, level.kernels, parts, /*save=*/true, /*parts=*/4);
+        expect(parts.hy.same_bits(whole.hy) && parts.saved.same_bits(whole.saved), "the numbers depend on the parts");
+        c.run(kernel, level.kernels, unsaved, /*save=*/false, /*parts=*/2);
+        expect(unsaved.hy.same_bits(whole.hy), "hy depends on whether the gates are saved");
+      });
+    }
+  }
+}
+
+// NaN and infinities in one row of the batch: the equations say what they become; the other rows do not change by a bit.
+template <class T>
+void check_not_finite(const std::vector<Level<T>>& levels) {
+  Random random;
+  for (const int64_t N : {2, 11})
+    for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)})
+      for (const bool in_state : {false, true})
+        for (const bool last : {false, true}) {
+          const Sizes s = {N, 9, 19, 9, 19};
+          Case<T> c(s, random, 3);
+          const int64_t row = N / 2;
+          const Buffer<T>& rows = in_state ? c.inputs().h : c.inputs().x;
+          T& at = rows[in_state ? row * s.h_row + (last ? s.H - 1 : 4) : row * s.x_row + (last ? s.I - 1 : 4)];
+          const T good = at;
+          at = from_double<T>(bad);
+          c.check(levels, [&](Kernel kernel, const Level<T>& level, const Outputs<T>& out) {
+            const T kept = at;
+            at = good;
+            const Outputs<T> clean(s);
+            c.run(kernel, level.kernels, clean, /*save=*/true, /*parts=*/1);
+            at = kept;
+            for (int64_t n = 0; n < N; ++n)
+              if (n != row) {
+                const size_t bytes = static_cast<size_t>(s.H) * sizeof(T);
+                expect(std::memcmp(&clean.hy[n * s.H], &out.hy[n * s.H], bytes) == 0 &&
+                           std::memcmp(&clean.saved[n * 4 * s.H], &out.saved[n * 4 * s.H], 4 * bytes) == 0,
+                       "a number that is not finite reached another row of the batch");
+              }
+          });
+        }
+}
+
+template <class T>
+void check_type(const std::vector<const Kernels*>& levels) {
+  check_sizes(of_type<T>(levels));
+  check_not_finite(of_type<T>(levels));
+}
+
+}  // namespace
+
+void check_forward(const std::vector<const Kernels*>& levels) {
+  check_type<float>(levels);
+  check_type<double>(levels);
+  check_type<BFloat16>(levels);
+  check_type<Half>(levels);
+}
+
+}  // namespace gru_ext::cpu

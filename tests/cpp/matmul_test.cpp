@@ -1,0 +1,147 @@
+// matmul against plain sums in double.
+#include "check.h"
+#include "kernels_test.h"
+
+namespace gru_ext::cpu {
+namespace {
+
+// The numbers of B are scaled so that those of C spread as a normal variable of deviation 1, and stay below 6. Each of K
+// additions rounds a partial sum of up to that size, with random sign; so does the addition to what C held.
+template <class T>
+double tolerance(int64_t K) {
+  return 4 * kEpsilon<T> * std::sqrt(static_cast<double>(K + 1));
+}
+
+struct Sizes {
+  int64_t M, J, K, b_row;
+};
+
+template <class T>
+struct Inputs {
+  Buffer<Compute<T>> a, transposed, before;  // A by rows and by columns, and what C holds at first
+  Buffer<T> b;
+
+  Inputs(const Sizes& s, Random& random)
+      : a(s.M * s.K), transposed(s.M * s.K), before(s.M * s.J), b(s.K == 0 ? 0 : (s.K - 1) * s.b_row + s.J) {
+    random.fill(a, -1, 1);
+    random.fill(before, -1, 1);
+    transpose(s);
+    const double scale = 3 / std::sqrt(static_cast<double>(s.K + 1));
+    for (int64_t k = 0; k < s.K; ++k)
+      for (int64_t j = 0; j < s.J; ++j) b[k * s.b_row + j] = from_double<T>(random(-scale, scale));
+  }
+
+  void transpose(const Sizes& s) {
+    for (int64_t m = 0; m < s.M; ++m)
+      for (int64_t k = 0; k < s.K; ++k) transposed[k * s.M + m] = a[m * s.K + k];
+  }
+};
+
+// A B
+template <class T>
+std::vector<double> reference(const Sizes& s, const Inputs<T>& in) {
+  const auto a = in.a.values(), b = in.b.values();
+  std::vector<double> c(static_cast<size_t>(s.M * s.J));
+  for (int64_t m = 0; m < s.M; ++m)
+    for (int64_t k = 0; k < s.K; ++k)
+      for (int64_t j = 0; j < s.J; ++j) c[m * s.J + j] += a[m * s.K + k] * b[k * s.b_row + j];
+  return c;
+}
+
+template <class T>
+void run(const CellKernels<T>& k, const Sizes& s, const Inputs<T>& in, bool by_columns, bool accumulate,
+         const Buffer<Compute<T>>& c, int parts, Random& random) {
+  const MatmulArgs<T> args = {by_columns ? in.transposed.data() : in.a.data(),
+                              by_columns ? 1 : s.K,
+                              by_columns ? s.M : 1,
+                              in.b.data(),
+                              s.b_row,
+                              c.data(),
+                              s.M,
+                              s.J,
+                              s.K,
+                              accumulate};
+  if (accumulate) std::memcpy(c.data(), in.before.data(), static_cast<size_t>(c.size()) * sizeof(Compute<T>));
+  for (const auto& [begin, end] : random_parts(random, s.M, parts)) {
+    const Buffer<Compute<T>> scratch(k.matmul_scratch);
+    k.matmul(args, begin, end, scratch.data());
+  }
+}
+
+template <class T>
+void check_case(const std::vector<Level<T>>& levels, const Sizes& s, const Inputs<T>& in, Random& random) {
+  using S = Compute<T>;
+  const std::vector<double> product = reference(s, in), before = in.before.values();
+  std::vector<double> sum = product;
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += before[i];
+  const double allowed = tolerance<T>(s.K);
+  for (const Level<T>& level : levels)
+    for (const bool by_columns : {false, true})
+      for (const bool accumulate : {false, true}) {
+        char text[120];
+        std::snprintf(text, sizeof text, "M %d J %d K %d b_row %d%s%s", int(s.M), int(s.J), int(s.K), int(s.b_row),
+                      by_columns ? " A transposed" : "", accumulate ? " accumulate" : "");
+        now_checking("matmul", Format<T>::kName, text, level.name);
+        const Buffer<S> whole(s.M * s.J), parts(s.M * s.J);
+        run(level.kernels, s, in, by_columns, accumulate, whole, /*parts=*/1, random);
+        expect_near("c", whole, accumulate ? sum : product, [&](size_t) { return allowed; });
+        run(level.kernels, s, in, by_columns, accumulate, parts, /*parts=*/3, random);
+        expect(parts.same_bits(whole), "the numbers depend on the parts");
+      }
+}
+
+// Every combination, each with B dense or with gaps between its rows in turn.
+template <class T>
+void check_sizes(const std::vector<Level<T>>& levels, const std::vector<int64_t>& Ms, const std::vector<int64_t>& Js,
+                 const std::vector<int64_t>& Ks) {
+  Random random;
+  bool gaps = false;
+  for (const int64_t M : Ms)
+    for (const int64_t J : Js)
+      for (const int64_t K : Ks) {
+        gaps = !gaps;
+        const Sizes s = {M, J, K, gaps ? J + 3 : J};
+        const Inputs<T> in(s, random);
+        check_case(levels, s, in, random);
+      }
+}
+
+std::vector<int64_t> up_to(int64_t last) {
+  std::vector<int64_t> numbers;
+  for (int64_t i = 0; i <= last; ++i) numbers.push_back(i);
+  return numbers;
+}
+
+template <class T>
+void check_type(const std::vector<const Kernels*>& all_levels) {
+  const auto levels = of_type<T>(all_levels);
+  // All widths of C, in few and in many rows; all heights, with short and longer sums; then the borders of the blocks.
+  check_sizes(levels, {1, 5, 21}, up_to(100), {2, 11});
+  check_sizes(levels, up_to(34), {1, 17, 50}, {0, 1, 7, 8, 9, 17});
+  check_sizes(levels, {3, 4, 5, 200}, {37}, {8, 9, 255, 256, 257, 600});
+  check_sizes(levels, {191, 192, 193, 385}, {37}, {9});
+
+  // What is not finite reaches its row of C from A, and its column from B.
+  Random random;
+  for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)}) {
+    const Sizes s = {11, 21, 19, 21};
+    Inputs<T> in_a(s, random);
+    in_a.a[5 * s.K + 18] = static_cast<Compute<T>>(bad);
+    in_a.transpose(s);
+    check_case(levels, s, in_a, random);
+    const Inputs<T> in_b(s, random);
+    in_b.b[3 * s.b_row + 20] = from_double<T>(bad);
+    check_case(levels, s, in_b, random);
+  }
+}
+
+}  // namespace
+
+void check_matmul(const std::vector<const Kernels*>& levels) {
+  check_type<float>(levels);
+  check_type<double>(levels);
+  check_type<BFloat16>(levels);
+  check_type<Half>(levels);
+}
+
+}  // namespace gru_ext::cpu

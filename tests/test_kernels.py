@@ -1,0 +1,243 @@
+"""The CPU kernels by themselves, in C++ without torch: tests/cpp is built with the system's compiler and run.
+
+Every object is compiled once for all tests here, at most two at a time.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from kernel_faults import FAULTS
+
+import gru_ext
+
+ROOT = Path(__file__).parents[1]
+CPP = ROOT / "tests" / "cpp"
+CXX = os.environ.get("CXX", "g++")
+FLAGS = (ROOT / "compile_flags.txt").read_text().split()
+LEVELS = ["default", "avx2", "avx512", "wide"]
+
+pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"needs a C++ compiler; there is no {CXX}")
+
+
+def needs(tool: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"needs {tool}")
+
+
+def run(*command: str | Path, status: int = 0, timeout: int = 1800, **env: str) -> str:
+    """What the command prints, standard error included; fails the test unless it ends with the status."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+    )
+    assert done.returncode == status, f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout[-8000:]}"
+    return done.stdout
+
+
+def wrapper(level: str, root: Path = ROOT) -> Path:
+    return CPP / "isa_wide.cpp" if level == "wide" else root / "csrc" / "cpu" / "kernels" / f"isa_{level}.cpp"
+
+
+def level_flags(level: str) -> list[str]:
+    """What the level's wrapper defines, for the tests that are themselves compiled for one level."""
+    source = wrapper(level).read_text()
+    flags = [
+        f"-D{name}={value}"
+        for name, value in re.findall(r"^#define (GRU_EXT_VEC_BYTES|GRU_EXT_INTRINSICS) (\d+)", source, re.M)
+    ]
+    assert len(flags) == 2, source
+    return flags + [f"-DGRU_EXT_FEATURES={features}" for features in re.findall(r'GRU_EXT_TARGET_BEGIN\((".*")\)', source)]
+
+
+class Build:
+    """Objects and programs in one folder, from the sources under one root, with one set of flags."""
+
+    def __init__(self, folder: Path, *flags: str, root: Path = ROOT) -> None:
+        self.folder, self.root = folder, root
+        self.flags = [*FLAGS, *flags, f"-I{root / 'csrc'}", f"-I{CPP}"]
+
+    def object(self, source: Path, *flags: str) -> Path:
+        target = self.folder / f"{source.stem}.o"
+        if not target.exists():
+            # Optimising vectors that no instruction handles takes minutes, and the tests of them seconds.
+            slow_to_compile = ["-O0", "-g0"] if source.stem == "isa_wide" else []
+            run(CXX, *self.flags, *slow_to_compile, *flags, "-c", source, "-o", target)
+        return target
+
+    def objects(self, sources: list[Path]) -> list[Path]:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            return list(pool.map(self.object, sources))
+
+    def kernels_test(self, levels: list[str], more: list[Path]) -> Path:
+        """The program, with the kernels of these levels compiled here, and more objects from elsewhere."""
+        sources = [wrapper(level, self.root) for level in levels]
+        sources += [self.root / "csrc" / "cpu" / "kernels" / "select.cpp"]
+        sources += [
+            CPP / f"{name}.cpp" for name in ("kernels_test", "check", "forward_test", "gates_backward_test", "matmul_test")
+        ]
+        program = self.folder / "kernels_test"
+        if not program.exists():
+            run(CXX, *self.flags, *self.objects(sources), *more, "-o", program)
+        return program
+
+    def of_level(self, name: str, level: str) -> Path:
+        program = self.folder / f"{name}_{level}"
+        if not program.exists():
+            run(CXX, *self.flags, *level_flags(level), CPP / f"{name}.cpp", "-pthread", "-o", program)
+        return program
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    return Build(tmp_path_factory.mktemp("kernels"), "-std=c++17")
+
+
+@pytest.fixture(scope="module")
+def kernels_test(build: Build) -> Path:
+    return build.kernels_test(LEVELS, [])
+
+
+@pytest.fixture(scope="module")
+def runnable(kernels_test: Path) -> list[str]:
+    """The levels that this processor runs, best last, without the one that only tests have."""
+    return run(kernels_test, "--list").split()[:-1]
+
+
+def skip_unless_runnable(level: str, runnable: list[str]) -> None:
+    if level not in [*runnable, "wide"]:
+        pytest.skip(f"this processor does not run {level}")
+
+
+def test_kernels_give_the_numbers_of_the_equations(kernels_test: Path) -> None:
+    output = run(kernels_test)
+    for kernel in ("forward_dots", "forward_panels", "gates_backward", "matmul"):
+        assert len(re.findall(rf"^{kernel} .* ok$", output, re.MULTILINE)) == 4, output  # float, double and the 16-bit types
+
+
+def test_refuses_a_level_that_is_not_there(kernels_test: Path) -> None:
+    assert "usage" in run(kernels_test, "nonsense", status=2)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_sixteen_bit_numbers(level: str, build: Build, runnable: list[str]) -> None:
+    skip_unless_runnable(level, runnable)
+    assert run(build.of_level("conversions_test", level)).count(": ok") == 4
+
+
+# A prime number of bit patterns between those tried, so that the low bits take every value.
+STRIDE = "61"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_activations(level: str, build: Build, runnable: list[str]) -> None:
+    skip_unless_runnable(level, runnable)
+    run(build.of_level("activations_test", level), STRIDE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", LEVELS)
+def test_activations_of_every_float(level: str, build: Build, runnable: list[str]) -> None:
+    skip_unless_runnable(level, runnable)
+    run(build.of_level("activations_test", level))
+
+
+@pytest.mark.slow
+def test_sanitizers(build: Build, runnable: list[str], tmp_path: Path) -> None:
+    # In C++20, in which torch's own build compiles us; all else here is C++17, the oldest that we promise.
+    sanitized = Build(
+        tmp_path,
+        "-std=c++20",
+        "-O1",
+        "-g",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        "-fno-omit-frame-pointer",
+    )
+    others = [build.object(wrapper(level)) for level in LEVELS if level not in [*runnable, "wide"]]
+    run(sanitized.kernels_test([*runnable, "wide"], others), UBSAN_OPTIONS="print_stacktrace=1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str, build: Build, runnable: list[str], tmp_path: Path) -> None:
+    name, text, changed, level = FAULTS[fault]
+    skip_unless_runnable(level, runnable)
+    shutil.copytree(ROOT / "csrc", tmp_path / "csrc")
+    (file,) = (tmp_path / "csrc").rglob(name)
+    source = file.read_text()
+    if text:
+        assert source.count(text) == 1, f"{name} has {source.count(text)} times: {text}"
+        file.write_text(source.replace(text, changed))
+
+    faulty = Build(tmp_path, "-std=c++17", "-O1", root=tmp_path).object(wrapper(level, tmp_path))
+    others = build.objects([path for path in build.folder.glob("*.o") if path.name != faulty.name])
+    program = tmp_path / "kernels_test"
+    run(CXX, *build.flags, faulty, *others, "-o", program)
+    done = subprocess.run([program, level], capture_output=True, text=True)
+    if text:
+        found = "FAILED" in done.stdout or "stopped while checking" in done.stderr or "before the beginning" in done.stderr
+        assert done.returncode != 0 and found, done.stdout
+    else:
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs("nm")
+def test_kernel_objects_share_no_function(build: Build, kernels_test: Path) -> None:
+    """A function of std compiled for a newer processor could be the one that the linker takes for the whole library."""
+    for level in LEVELS:
+        symbols = [line.split() for line in run("nm", "-P", "-C", build.object(wrapper(level))).splitlines()]
+        shared = [name for name, kind, *_ in symbols if kind in "VWuvw"]
+        assert not shared, f"{level} compiles functions that other objects may take: {shared}"
+
+
+@pytest.mark.compiled
+@needs("objdump")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64 has levels whose instructions are told apart by their names")
+def test_only_the_kernels_need_a_newer_processor() -> None:
+    listing = run("objdump", "-d", "-C", "--no-show-raw-insn", gru_ext.library_path())
+    with_avx = set()
+    for line in listing.splitlines():
+        if line.endswith(">:"):
+            function = line[line.index("<") + 1 : -2]
+        elif re.search(r"\tv[a-z0-9]+ .*%[xyz]mm", line):
+            with_avx.add(function)
+    assert any("forward_panels" in function for function in with_avx)
+    strangers = [function for function in with_avx if "gru_ext::cpu::(anonymous namespace)::" not in function]
+    assert not strangers
+
+
+SMOKE = """
+import torch, gru_ext
+level = torch.ops.gru_ext._cpu_level()
+assert level in ("default", "avx2"), level
+for n, dtype in ((3, torch.float32), (21, torch.float64), (21, torch.float32)):
+    cell = gru_ext.GRUCell(9, 19, dtype=dtype)
+    x = torch.randn(n, 9, dtype=dtype, requires_grad=True)
+    h = torch.randn(n, 19, dtype=dtype)
+    results = []
+    for forward in (cell.forward, super(gru_ext.GRUCell, cell).forward):
+        out = forward(x, h)
+        results.append([out, *torch.autograd.grad(out.sum(), [x, *cell.parameters()])])
+    torch.testing.assert_close(*results)
+print("ran at level", level)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+@needs("valgrind")
+def test_runs_on_a_processor_without_avx512() -> None:
+    """Valgrind's processor has no AVX-512 and stops at each instruction that it does not know."""
+    output = run("valgrind", "--tool=none", sys.executable, "-c", SMOKE, OMP_NUM_THREADS="1", PYTHONPATH=str(ROOT))
+    assert "ran at level" in output
