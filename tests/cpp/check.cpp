@@ -29,7 +29,7 @@ void say_what_ran() {
     _exit(EXIT_FAILURE);
 }
 
-void on_fault(int number) {
+[[maybe_unused]] void on_fault(int number) {
   say_what_ran();
   signal(number, SIG_DFL);
   raise(number);
