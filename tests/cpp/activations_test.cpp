@@ -51,26 +51,48 @@ double unit(float y) {
   return std::ldexp(1.0, std::ilogb(magnitude) - 23);
 }
 
-// The error of lanes x ..., against the double function.
+GRU_EXT_FN VecD magnitude(VecD a) { return VecD::from_bits(a.bits() & ~VecD::broadcast(-0.0).bits()); }
+
+// As many floats as a vector has doubles.
+GRU_EXT_FN VecD widened(const float* p) {
+  typedef float Floats __attribute__((vector_size(GRU_EXT_VEC_BYTES / 2)));
+  Floats floats;
+  __builtin_memcpy(&floats, p, sizeof floats);
+  return {__builtin_convertvector(floats, VecD::Raw)};
+}
+
+// Whether every lane has a relative error of at most `relative`, or is too small for a normal float: that may become 0.
+GRU_EXT_FN bool all_within(VecD y, VecD reference, double relative) {
+  const VecD size = magnitude(reference), smallest = VecD::broadcast(FLT_MIN);
+  const auto subnormal = (size.v < smallest.v) & (magnitude(y).v < smallest.v);
+  const auto good = subnormal | (magnitude(y - reference).v <= (size * VecD::broadcast(relative)).v);
+  int64_t all = -1;
+  for (int i = 0; i < VecD::kLanes; ++i) all &= good[i];
+  return all != 0;
+}
+
+// The exact error of a lane, in units of the last place.
+void check_lane(float x, float y, double reference, Worst& worst) {
+  if (std::isnan(x) || std::isnan(y) || std::isnan(reference)) {
+    worst.unordered |= std::isnan(x) != std::isnan(y);
+    return;
+  }
+  if (std::fabs(reference) < FLT_MIN && std::fabs(y) < FLT_MIN) return;
+  const double ulp = std::fabs(y - reference) / unit(static_cast<float>(reference));
+  if (ulp > worst.ulp) worst = {ulp, x, worst.unordered};
+}
+
+// Lanes x ... against the double function: exactly only where the error is near the worst so far.
 template <class F>
-void check(const float* x, const F& f, Worst& worst) {
-  constexpr int lanes = VecF::kLanes;
-  float y[lanes];
-  double wide[lanes], reference[lanes];
+GRU_EXT_FN void check(const float* x, const F& f, Worst& worst) {
+  float y[VecF::kLanes];
   store(y, f(load(x)));
-  for (int i = 0; i < lanes; ++i) wide[i] = x[i];
-  for (int half = 0; half < 2; ++half) store(reference + half * lanes / 2, f(load(wide + half * lanes / 2)));
-  for (int i = 0; i < lanes; ++i) {
-    if (std::fabs(reference[i]) < FLT_MIN && std::fabs(y[i]) < FLT_MIN) continue;  // subnormal numbers may become 0
-    const double error = std::fabs(y[i] - reference[i]);
-    // Cheap first: only an error near the bound or the worst is worth an exact unit.
-    if (error <= std::fabs(reference[i]) * (worst.ulp * 0x1p-24)) continue;
-    if (std::isnan(x[i]) || std::isnan(error)) {
-      worst.unordered |= std::isnan(x[i]) != std::isnan(y[i]);
-      continue;
-    }
-    const double ulp = error / unit(static_cast<float>(reference[i]));
-    if (ulp > worst.ulp) worst = {ulp, x[i], worst.unordered};
+  for (int first = 0; first < VecF::kLanes; first += VecD::kLanes) {
+    const VecD exact = f(widened(x + first));
+    if (all_within(widened(y + first), exact, worst.ulp * 0x1p-24)) continue;
+    double reference[VecD::kLanes];
+    store(reference, exact);
+    for (int i = 0; i < VecD::kLanes; ++i) check_lane(x[first + i], y[first + i], reference[i], worst);
   }
 }
 

@@ -57,7 +57,7 @@ struct GatesBackwardArgs {
 // C = A B, or C += A B. A is the gradient of gates, so of the compute type; B is a weight or an input.
 template <class T>
 struct MatmulArgs {
-  const Compute<T>* a;  // A[m][k] at a[m * a_row + k * a_col]
+  const Compute<T>* a;  // A[m][k] at a[m * a_row + k * a_col], where a_row or a_col is 1
   int64_t a_row, a_col;
   const T* b;  // [K, J], rows b_row apart
   int64_t b_row;
