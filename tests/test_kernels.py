@@ -63,8 +63,8 @@ def level_flags(level: str) -> list[str]:
 class Build:
     """Objects and programs in one folder, from the sources under one root, with one set of flags."""
 
-    def __init__(self, folder: Path, *flags: str, root: Path = ROOT) -> None:
-        self.folder, self.root = folder, root
+    def __init__(self, folder: Path, *flags: str, root: Path = ROOT, compiler: str = CXX) -> None:
+        self.folder, self.root, self.compiler = folder, root, compiler
         self.flags = [*FLAGS, *flags, f"-I{root / 'csrc'}", f"-I{CPP}"]
 
     def object(self, source: Path, *flags: str) -> Path:
@@ -72,7 +72,7 @@ class Build:
         if not target.exists():
             # Optimising vectors that no instruction handles takes minutes, and the tests of them seconds.
             slow_to_compile = ["-O0", "-g0"] if source.stem == "isa_wide" else []
-            run(CXX, *self.flags, *slow_to_compile, *flags, "-c", source, "-o", target)
+            run(self.compiler, *self.flags, *slow_to_compile, *flags, "-c", source, "-o", target)
         return target
 
     def objects(self, sources: list[Path]) -> list[Path]:
@@ -88,13 +88,13 @@ class Build:
         ]
         program = self.folder / "kernels_test"
         if not program.exists():
-            run(CXX, *self.flags, *self.objects(sources), *more, "-o", program)
+            run(self.compiler, *self.flags, *self.objects(sources), *more, "-o", program)
         return program
 
     def of_level(self, name: str, level: str) -> Path:
         program = self.folder / f"{name}_{level}"
         if not program.exists():
-            run(CXX, *self.flags, *level_flags(level), CPP / f"{name}.cpp", "-pthread", "-o", program)
+            run(self.compiler, *self.flags, *level_flags(level), CPP / f"{name}.cpp", "-pthread", "-o", program)
         return program
 
 
@@ -151,6 +151,17 @@ def test_activations(level: str, build: Build, runnable: list[str]) -> None:
 def test_activations_of_every_float(level: str, build: Build, runnable: list[str]) -> None:
     skip_unless_runnable(level, runnable)
     run(build.of_level("activations_test", level))
+
+
+@pytest.mark.slow
+@needs("aarch64-linux-gnu-g++")
+@needs("qemu-aarch64-static")
+def test_default_level_of_arm(tmp_path: Path) -> None:
+    """NEON, cross-compiled and run in emulation."""
+    arm = Build(tmp_path, "-std=c++17", "-static", compiler="aarch64-linux-gnu-g++")
+    assert run("qemu-aarch64-static", arm.kernels_test(["default", "wide"], []), "default").count(" ok\n") == 16
+    for name, stride in (("activations_test", "6007"), ("conversions_test", "")):
+        run("qemu-aarch64-static", arm.of_level(name, "default"), *filter(None, [stride]))
 
 
 @pytest.mark.slow

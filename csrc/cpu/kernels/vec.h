@@ -51,7 +51,7 @@ GRU_EXT_FN Vec<S> fma(Vec<S> a, Vec<S> b, Vec<S> c) {
 #elif GRU_EXT_INTRINSICS == 256
   if constexpr (sizeof(S) == 4) return {(typename Vec<S>::Raw)_mm256_fmadd_ps((__m256)a.v, (__m256)b.v, (__m256)c.v)};
   if constexpr (sizeof(S) == 8) return {(typename Vec<S>::Raw)_mm256_fmadd_pd((__m256d)a.v, (__m256d)b.v, (__m256d)c.v)};
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && GRU_EXT_VEC_BYTES == 16
   if constexpr (sizeof(S) == 4) return {(typename Vec<S>::Raw)vfmaq_f32((float32x4_t)c.v, (float32x4_t)a.v, (float32x4_t)b.v)};
   if constexpr (sizeof(S) == 8) return {(typename Vec<S>::Raw)vfmaq_f64((float64x2_t)c.v, (float64x2_t)a.v, (float64x2_t)b.v)};
 #endif
