@@ -1,5 +1,9 @@
 #include "cpu/kernels/select.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <array>
 #include <cstdlib>
 #include <stdexcept>
@@ -9,6 +13,14 @@ namespace gru_ext::cpu {
 namespace {
 
 constexpr std::array<std::string_view, 3> kLevels = {"default", "avx2", "avx512"};  // lowest first
+
+#if defined(__x86_64__)
+// F16C, which __builtin_cpu_supports of older compilers and of clang does not know.
+bool has_half_conversion() {
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
 
 const Kernels& choose() {
   const auto runnable = runnable_kernels();
@@ -29,7 +41,7 @@ std::vector<const Kernels*> runnable_kernels() {
   std::vector<const Kernels*> levels = {&kernels_default};
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_half_conversion()) {
     levels.push_back(&kernels_avx2);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq"))
