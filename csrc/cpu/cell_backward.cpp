@@ -3,6 +3,8 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <algorithm>
+
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
 #include "ops/checks.h"
@@ -15,6 +17,9 @@ namespace {
 constexpr int64_t kGateStep = 32;
 // Rows per part of a product: a multiple of every level's tile.
 constexpr int64_t kRowStep = 24;
+// Rows of the batch whose gate gradients exist at a time: for a large batch they stay in the cache between the pass that makes
+// them and the products that use them. A multiple of the products' blocks, so that no sum is divided differently.
+constexpr int64_t kChunkRows = 512;
 
 template <class T>
 void product(const CellKernels<T>& k, const MatmulArgs<T>& p) {
@@ -37,30 +42,27 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
   const auto wanted = [&](size_t i, at::IntArrayRef sizes) { return output_mask[i] ? at::empty(sizes, options) : Tensor(); };
   const Tensor d_input = wanted(0, {N, I}), d_hx = wanted(1, {N, H}), d_w_ih = wanted(2, {3 * H, I}),
                d_w_hh = wanted(3, {3 * H, H}), d_b_ih = wanted(4, {3 * H}), d_b_hh = wanted(5, {3 * H});
-  const Tensor d_input_gates = at::empty({N, 3 * H}, options), d_hidden_gates = at::empty({N, 3 * H}, options);
+  const int64_t chunk = std::min(N, kChunkRows);
+  const Tensor d_input_gates = at::empty({chunk, 3 * H}, options), d_hidden_gates = at::empty({chunk, 3 * H}, options);
 
   with_kernels(h.scalar_type(), [&](const auto& k) {
     using T = NumberOf<decltype(k)>;
     using S = Compute<T>;
-    const GatesBackwardArgs<T> gates = {read<T>(grad),
-                                        read<T>(saved),
-                                        read<T>(h),
-                                        write<S>(d_input_gates),
-                                        write<S>(d_hidden_gates),
-                                        write<S>(d_hx),
-                                        write<S>(d_b_ih),
-                                        write<S>(d_b_hh),
-                                        N,
-                                        H,
-                                        h.stride(0)};
-    // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
-    parallel_parts(H, kGateStep, 32 * N, [&](int64_t begin, int64_t end) { k.gates_backward(gates, begin, end); });
-
-    const S *di = read<S>(d_input_gates), *dh = read<S>(d_hidden_gates);
-    if (output_mask[0]) product<T>(k, {di, 3 * H, 1, read<T>(w_ih), I, write<S>(d_input), N, I, 3 * H, false});
-    if (output_mask[1]) product<T>(k, {dh, 3 * H, 1, read<T>(w_hh), H, write<S>(d_hx), N, H, 3 * H, true});
-    if (output_mask[2]) product<T>(k, {di, 1, 3 * H, read<T>(x), x.stride(0), write<S>(d_w_ih), 3 * H, I, N, false});
-    if (output_mask[3]) product<T>(k, {dh, 1, 3 * H, read<T>(h), h.stride(0), write<S>(d_w_hh), 3 * H, H, N, false});
+    S *const di = write<S>(d_input_gates), *const dh = write<S>(d_hidden_gates);
+    // Once at least: an empty batch has gradients too, which are 0.
+    for (int64_t n = 0; n == 0 || n < N; n += kChunkRows) {
+      const int64_t rows = std::min(N - n, kChunkRows);
+      S* const d_hx_rows = output_mask[1] ? write<S>(d_hx) + n * H : nullptr;
+      const T *const x_rows = read<T>(x) + n * x.stride(0), *const h_rows = read<T>(h) + n * h.stride(0);
+      const GatesBackwardArgs<T> gates = {read<T>(grad) + n * H, read<T>(saved) + n * 4 * H, h_rows, di, dh,          d_hx_rows,
+                                          write<S>(d_b_ih),      write<S>(d_b_hh),           rows,   H,  h.stride(0), n > 0};
+      // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
+      parallel_parts(H, kGateStep, 32 * rows, [&](int64_t begin, int64_t end) { k.gates_backward(gates, begin, end); });
+      if (output_mask[0]) product<T>(k, {di, 3 * H, 1, read<T>(w_ih), I, write<S>(d_input) + n * I, rows, I, 3 * H, false});
+      if (output_mask[1]) product<T>(k, {dh, 3 * H, 1, read<T>(w_hh), H, d_hx_rows, rows, H, 3 * H, true});
+      if (output_mask[2]) product<T>(k, {di, 1, 3 * H, x_rows, x.stride(0), write<S>(d_w_ih), 3 * H, I, rows, n > 0});
+      if (output_mask[3]) product<T>(k, {dh, 1, 3 * H, h_rows, h.stride(0), write<S>(d_w_hh), 3 * H, H, rows, n > 0});
+    }
   });
 
   // Each its own tensor: the outputs of an op may not alias each other.

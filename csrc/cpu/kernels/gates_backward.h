@@ -37,12 +37,16 @@ GRU_EXT_FN void gates_backward_vector(const GatesBackwardArgs<T>& p, int64_t n, 
   sums.q[v] = sums.q[v] + d.q;
 }
 
-template <class S>
-GRU_EXT_FN void store_bias_gradient(S* bias, int64_t H, int64_t j, int64_t count, Vec<S> r, Vec<S> z, Vec<S> n) {
+// Units j ... of the gradient of one bias, [3H] or null.
+template <class T, class V = Vec<Compute<T>>>
+GRU_EXT_FN void store_bias_gradient(const GatesBackwardArgs<T>& p, Compute<T>* bias, int64_t j, int64_t count, V r, V z, V n) {
   if (!bias) return;
-  store_upto(bias + j, r, count);
-  store_upto(bias + H + j, z, count);
-  store_upto(bias + 2 * H + j, n, count);
+  const auto put = [&](Compute<T>* at, V sum) __attribute__((always_inline)) {
+    store_upto(at, p.accumulate ? load_upto(at, count) + sum : sum, count);
+  };
+  put(bias + j, r);
+  put(bias + p.H + j, z);
+  put(bias + 2 * p.H + j, n);
 }
 
 template <class T>
@@ -66,8 +70,8 @@ void gates_backward(const GatesBackwardArgs<T>& p, int64_t begin, int64_t end) {
     }
     for (int v = 0; v * lanes < units; ++v) {
       const int64_t j = strip + v * lanes, count = units - v * lanes;
-      store_bias_gradient(p.d_b_ih, p.H, j, count, total.r[v], total.z[v], total.n[v]);
-      store_bias_gradient(p.d_b_hh, p.H, j, count, total.r[v], total.z[v], total.q[v]);
+      store_bias_gradient(p, p.d_b_ih, j, count, total.r[v], total.z[v], total.n[v]);
+      store_bias_gradient(p, p.d_b_hh, j, count, total.r[v], total.z[v], total.q[v]);
     }
   }
 }

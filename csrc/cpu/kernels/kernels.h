@@ -52,6 +52,7 @@ struct GatesBackwardArgs {
   Compute<T>* d_b_hh;          // [3H] or null
   int64_t N, H;
   int64_t h_row;
+  bool accumulate;  // the bias gradients are added to
 };
 
 // C = A B, or C += A B. A is the gradient of gates, so of the compute type; B is a weight or an input.
