@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cpu/levels.h"
+#include "ops/checks.h"
 
 namespace gru_ext::cpu {
 
@@ -20,7 +21,7 @@ inline at::Tensor with_contiguous_rows(const at::Tensor& t) {
 inline at::Tensor dense(const at::Tensor& t) { return t.resolve_neg().contiguous(); }
 
 inline std::optional<at::Tensor> dense(const std::optional<at::Tensor>& t) {
-  return t.has_value() && t->defined() ? std::optional<at::Tensor>(dense(*t)) : std::nullopt;
+  return has(t) ? std::optional<at::Tensor>(dense(*t)) : std::nullopt;
 }
 
 template <class T>
