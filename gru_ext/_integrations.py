@@ -7,5 +7,6 @@ after_import("torch.ao.quantization.quantization_mappings", "gru_ext.quantizatio
 if _library.reason is None:
     from . import decompositions  # noqa: F401
 
+    after_import("torch._inductor.lowering", "gru_ext.inductor")
     after_import("torch.onnx", "gru_ext.onnx")
     after_import("torch.distributed.tensor", "gru_ext.sharding")

@@ -1,7 +1,7 @@
 """Tells PyTorch how to take the ops apart into ATen ops: for exporters (ONNX) and for tensors with placements (DTensor).
 
 The equations stay in C++ (csrc/gates.h): each op's kernel for devices without kernels of their own *is* its decomposition,
-and is called here by its dispatch key. The compilers do not ask for it: to Inductor the ops remain opaque calls.
+and is called here by its dispatch key. The compilers do not ask for it: to Inductor the ops remain opaque calls (inductor.py).
 """
 
 from typing import Any
@@ -16,5 +16,8 @@ def _register(op: torch._ops.OpOverload) -> None:
         return op._op_dk(torch.DispatchKey.CompositeExplicitAutograd, *args, **kwargs)
 
 
-for _op in (torch.ops.gru_ext._cell, torch.ops.gru_ext._cell_forward, torch.ops.gru_ext._cell_backward):
-    _register(_op.default)
+DECOMPOSED = tuple(
+    op.default for op in (torch.ops.gru_ext._cell, torch.ops.gru_ext._cell_forward, torch.ops.gru_ext._cell_backward)
+)
+for _op in DECOMPOSED:
+    _register(_op)

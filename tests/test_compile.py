@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -35,6 +37,21 @@ def test_value_and_gradients(backend: str) -> None:
     theirs, ours = cell_pair(I, H)
     run = torch.compile(ours, backend=backend, fullgraph=True)
     assert_like_torch(run, ours, theirs, torch.randn(N, I), torch.randn(N, H))
+
+
+@needs_compiler
+def test_compiles_where_ci_is_set() -> None:
+    """Inductor then asserts that no op that it leaves alone has a decomposition. In a process, because it remembers ops."""
+    program = """
+import torch, gru_ext
+cell = gru_ext.GRUCell(3, 4)
+run = torch.compile(cell, fullgraph=True)
+run(torch.randn(2, 3)).sum().backward()
+with torch.no_grad():
+    run(torch.randn(2, 3))
+"""
+    environment = {**os.environ, "CI": "true", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
 def test_loop() -> None:
