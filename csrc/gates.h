@@ -9,7 +9,7 @@
 #pragma once
 
 #if defined(__CUDACC__)
-#define GRU_EXT_INLINE __host__ __device__ __forceinline__
+#define GRU_EXT_INLINE __device__ __forceinline__
 #else
 #define GRU_EXT_INLINE inline __attribute__((always_inline))
 #endif

@@ -1,43 +1,14 @@
-// From tensors to what the kernels take: pointers to rows of contiguous numbers, the kernels of a dtype, scratch memory.
+// What the CPU kernels take besides pointers to tensors' rows: the kernels of a dtype, scratch memory.
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <c10/core/CPUAllocator.h>
 
-#include <optional>
 #include <utility>
 
 #include "cpu/levels.h"
-#include "ops/checks.h"
+#include "ops/operands.h"
 
 namespace gru_ext::cpu {
-
-// The tensor itself if each of its rows is contiguous, so that a slice such as x[:, t] is not copied; else a copy.
-inline at::Tensor with_contiguous_rows(const at::Tensor& t) {
-  const bool rows = t.dim() == 2 && (t.size(1) <= 1 || t.stride(1) == 1);
-  return rows && !t.is_neg() ? t : t.resolve_neg().contiguous();
-}
-
-inline at::Tensor dense(const at::Tensor& t) { return t.resolve_neg().contiguous(); }
-
-inline std::optional<at::Tensor> dense(const std::optional<at::Tensor>& t) {
-  return has(t) ? std::optional<at::Tensor>(dense(*t)) : std::nullopt;
-}
-
-template <class T>
-const T* read(const at::Tensor& t) {
-  return static_cast<const T*>(t.const_data_ptr());
-}
-
-template <class T>
-const T* read(const std::optional<at::Tensor>& t) {
-  return t ? read<T>(*t) : nullptr;
-}
-
-template <class T>
-T* write(const at::Tensor& t) {
-  return t.defined() ? static_cast<T*>(t.mutable_data_ptr()) : nullptr;
-}
 
 // The T of CellKernels<T>, for a function that takes the kernels of any dtype.
 template <class T>
@@ -59,9 +30,6 @@ auto with_kernels(at::ScalarType dtype, const F& f) {
       return f(chosen_kernels().f16);
   }
 }
-
-// The dtype of Compute<T>.
-inline at::ScalarType compute_dtype(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
 // Uninitialised memory, 64-byte aligned, for one thread.
 template <class S>
