@@ -14,6 +14,7 @@ make demo       train a classifier with torch's GRU cell and with gru_ext's, sid
 make test       run the tests; ARGS="tests/test_values.py -x" is passed on to pytest
 make test-slow  run the proofs that take minutes
 make bench      measure against torch.nn.GRUCell; ARGS is passed on
+make cuda-build compile and link the CUDA kernels into build/cuda, to examine them where there is no GPU; needs nvcc
 make lint       check style and formatting of Python and C++
 make format     put it right
 make clean      remove what was built (make distclean: .venv too)
@@ -21,7 +22,7 @@ make clean      remove what was built (make distclean: .venv too)
 Variables:
   PYTHON        the Python that .venv is made from, 3.10 or newer; now: $(PYTHON)
   TORCH         what to install as torch, with any options for pip; now: $(TORCH)
-  GRU_EXT_CUDA  1 asks for the CUDA kernels, 0 leaves them out; this version has none yet
+  GRU_EXT_CUDA  1 demands the CUDA kernels, 0 leaves them out; unset, they are built where torch and nvcc allow it
 endef
 export HELP
 
@@ -32,8 +33,9 @@ INSTALL = $(PY) tools/install.py -c constraints.txt
 SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' | sort)
 PYTHON_FOUND := $(shell "$(PYTHON)" -c 'import sys, sysconfig; print(sys.version.split()[0], sysconfig.get_path("include"))' 2>/dev/null)
 COMPILER := $(shell "$(CXX)" --version 2>/dev/null | head -n 1) $(wildcard $(lastword $(PYTHON_FOUND))/Python.h)
+NVCC := $(shell command -v nvcc 2>/dev/null)
 
-.PHONY: help demo test test-slow bench lint format clean distclean FORCE
+.PHONY: help demo test test-slow bench cuda-build lint format clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -52,7 +54,10 @@ test-slow: $(DONE)/package $(DONE)/dev
 bench: $(DONE)/package $(DONE)/demo
 	@$(PY) -m benchmarks $(ARGS)
 
-CXX_FILES = find csrc examples tests '(' -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' ')' -print
+cuda-build: $(DONE)/package
+	@$(PY) tools/cuda_build.py
+
+CXX_FILES = find csrc examples tests tools '(' -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' ')' -print
 
 lint: $(DONE)/dev
 	$(PY) -m ruff check .
@@ -76,7 +81,7 @@ distclean: clean
 
 $(DONE)/venv $(DONE)/venv.for: export VALUE = $(PYTHON) $(firstword $(PYTHON_FOUND)) in $(CURDIR)
 $(DONE)/torch.for: export VALUE = $(TORCH)
-$(DONE)/package.for: export VALUE = GRU_EXT_CUDA=$(GRU_EXT_CUDA) $(COMPILER) $(SOURCES)
+$(DONE)/package.for: export VALUE = GRU_EXT_CUDA=$(GRU_EXT_CUDA) $(TORCH_CUDA_ARCH_LIST) $(CUDA_HOME) $(COMPILER) $(NVCC) $(SOURCES)
 $(DONE)/%.for: FORCE
 	@mkdir -p $(DONE)
 	@printf '%s\n' "$$VALUE" | cmp -s - $@ || printf '%s\n' "$$VALUE" >$@
@@ -101,7 +106,7 @@ $(DONE)/build: $(DONE)/torch constraints.txt pyproject.toml
 	@$(INSTALL) -c $(DONE)/torch $$($(PY) tools/extras.py build)
 	@touch $@
 
-$(DONE)/package: $(DONE)/build $(DONE)/package.for setup.py compile_flags.txt $(SOURCES)
+$(DONE)/package: $(DONE)/build $(DONE)/package.for setup.py tools/cuda_toolkit.py compile_flags.txt $(SOURCES)
 	@echo "[4/4] building gru_ext (C++ that has not changed is not compiled again)"
 	@$(PY) tools/install.py --no-build-isolation --no-deps -e .
 	@touch $@

@@ -1,6 +1,7 @@
 """Builds the op library gru_ext/lib/libgru_ext_ops.so and the module gru_ext._C. Everything else is in pyproject.toml.
 
 GRU_EXT_NO_EXT=1 builds nothing: the package then runs on torch's own cell. So it does, after one sentence, without a compiler.
+GRU_EXT_CUDA=0 leaves out the CUDA kernels, 1 demands them: tools/cuda_toolkit.py.
 """
 
 import json
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from functools import partial
 from glob import glob
 from pathlib import Path
 
@@ -20,6 +22,9 @@ try:
     from torch.utils.cpp_extension import BuildExtension, CppExtension
 except ImportError as error:
     sys.exit(f"gru_ext builds against the torch you run: install torch >= 2.11 first, then use --no-build-isolation ({error})")
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "tools"))
+import cuda_toolkit  # noqa: E402
 
 CXX = os.environ.get("CXX", "g++")
 
@@ -35,7 +40,7 @@ def why_not() -> str:
     return ""
 
 
-def extensions() -> list:
+def extensions(cuda: cuda_toolkit.Plan) -> list:
     sources = sorted(glob("csrc/ops/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True))
     build = {
         "include_dirs": [os.path.abspath("csrc"), os.path.abspath("csrc/include")],
@@ -44,7 +49,8 @@ def extensions() -> list:
     # Without the limited API, torch's build would link the op library to Python, and a C++ program could not load it.
     # The soname keeps the place where the library was built out of programs that link it.
     link = ["-fopenmp", "-Wl,-soname,libgru_ext_ops.so"]
-    ops = CppExtension("gru_ext.lib.libgru_ext_ops", sources, py_limited_api=True, extra_link_args=link, **build)
+    extension = partial(cuda_toolkit.extension, cuda.toolkit) if cuda.toolkit else CppExtension
+    ops = extension("gru_ext.lib.libgru_ext_ops", sources, py_limited_api=True, extra_link_args=link, **build)
     return [ops, CppExtension("gru_ext._C", ["csrc/python/module.cpp"], **build)]
 
 
@@ -68,12 +74,14 @@ class BuildGruExt(BuildExtension):
             print(f"gru_ext: nothing is compiled, torch's own GRU cell will do the work: {reason}", file=sys.stderr)
             record = {"reason": reason}
         else:
-            if os.environ.get("GRU_EXT_CUDA") == "1":
-                print("gru_ext: this version has no CUDA kernels; CUDA tensors run on PyTorch's own operators", file=sys.stderr)
+            CUDA.announce()
             super().run()
             compiler = subprocess.run([CXX, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
             record = dict(version=self.distribution.get_version(), torch=torch.__version__, cuda=None, compiler=compiler)
+            if CUDA.toolkit:
+                record.update(cuda=torch.version.cuda, architectures=cuda_toolkit.architectures())
         (package / "build.json").write_text(json.dumps(record) + "\n")
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildGruExt})
+CUDA = cuda_toolkit.plan()
+setup(ext_modules=extensions(CUDA), cmdclass={"build_ext": BuildGruExt})

@@ -36,24 +36,33 @@ def cmake_prefix_path() -> Path:
     return _PACKAGE / "share" / "cmake"
 
 
-def _major_minor(version: str) -> tuple[str, ...]:
-    return tuple(version.split(".")[:2])
+def _running_instead(info: dict[str, Any]) -> Optional[tuple[str, str]]:
+    """What the library was built for and what is running, if they differ in torch's minor or in CUDA's major version."""
+    built, running = info["torch"], torch.__version__
+    if built.split(".")[:2] != running.split(".")[:2]:
+        return built, running
+    cuda = info.get("cuda")
+    if cuda and cuda.split(".")[0] != (torch.version.cuda or "").split(".")[0]:
+        with_cuda = f"{running} with CUDA {torch.version.cuda}" if torch.version.cuda else f"{running} without CUDA"
+        return f"{built} with CUDA {cuda}", with_cuda
+    return None
 
 
 def _load() -> Optional[str]:
     """Loads the op library; returns why not if there is none to load.
 
     Raises:
-        ImportError: if the library was built for another torch: its C++ symbols would not resolve.
+        ImportError: if the library was built for another torch or another CUDA: its C++ symbols would not resolve.
     """
     if os.environ.get("GRU_EXT_NO_EXT") == "1":
         return "GRU_EXT_NO_EXT=1 is set"
     info = build_info()
     if "reason" in info:
         return info["reason"]
-    if _major_minor(info["torch"]) != _major_minor(torch.__version__):
+    if mismatch := _running_instead(info):
+        built, running = mismatch
         raise ImportError(
-            f"gru_ext was built for torch {info['torch']} but torch {torch.__version__} is running: reinstall it with "
+            f"gru_ext was built for torch {built} but torch {running} is running: reinstall it with "
             "`pip install --no-build-isolation --force-reinstall --no-deps gru_ext` (or the folder of its sources)"
         )
     torch.ops.load_library(str(_OPS))

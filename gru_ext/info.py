@@ -18,7 +18,8 @@ def info() -> dict[str, Any]:
         A dict of plain values, fit for JSON:
 
         - ``version``: of gru_ext
-        - ``torch``, ``cuda``: dicts of ``built`` (what gru_ext was compiled for) and ``running``; None where there is none
+        - ``torch``, ``cuda``: dicts of ``built`` (what gru_ext was compiled for) and ``running``; None where there is none;
+          for CUDA also ``architectures``: sm_90 stands for machine code, compute_90 for PTX, which later GPUs can run
         - ``isa``: dict of ``chosen``, the instruction-set level whose kernels run, and ``built``, all that this library
           contains and this machine can run; None and [] without a compiled library
         - ``ops``: the operators registered with PyTorch
@@ -31,7 +32,11 @@ def info() -> dict[str, Any]:
     return {
         "version": __version__,
         "torch": {"built": build.get("torch"), "running": torch.__version__},
-        "cuda": {"built": build.get("cuda"), "running": torch.version.cuda},
+        "cuda": {
+            "built": build.get("cuda"),
+            "running": torch.version.cuda,
+            "architectures": build.get("architectures", []),
+        },
         "isa": {
             "chosen": torch.ops.gru_ext._cpu_level() if compiled else None,
             "built": torch.ops.gru_ext._cpu_levels() if compiled else [],
@@ -46,8 +51,10 @@ def info() -> dict[str, Any]:
 def _lines(report: dict[str, Any]) -> list[str]:
     """The report for people, one line a topic."""
 
-    def built_and_running(versions: dict[str, Optional[str]]) -> str:
+    def built_and_running(versions: dict[str, Any]) -> str:
         built = f"built for {versions['built']}" if versions["built"] else "not built"
+        if architectures := versions.get("architectures"):
+            built += f" ({', '.join(architectures)})"
         return f"{built}, running {versions['running'] or 'none'}"
 
     test = report["self_test"]

@@ -1,6 +1,7 @@
 """`python -m gru_ext.info`: what it reports, and that its self-test can fail."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -33,6 +34,13 @@ def test_prints_a_line_a_topic(capsys: pytest.CaptureFixture[str]) -> None:
     assert info.main([]) == 0
     topics = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert topics == ["gru_ext", "torch", "CUDA", "ISA", "ops", "compiler", "kernels", "self-test"]
+
+
+def test_says_for_which_gpus_there_are_kernels(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    built = {**_library.build_info(), "cuda": "13.0", "architectures": ["sm_80", "compute_80"]}
+    monkeypatch.setattr(_library, "build_info", lambda: built)
+    assert info.main([]) == 0
+    assert re.search(r"^CUDA +built for 13\.0 \(sm_80, compute_80\), running ", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_prints_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Installing: without a compiler, with a library for another torch, and `make` where something is missing."""
+"""Installing: without a compiler or nvcc, with a library for another torch, and `make` where something is missing."""
 
 import json
 import os
@@ -67,15 +67,36 @@ def test_info_says_that_the_fallback_is_in_use(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_a_library_for_another_torch_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def refusal(tmp_path: Path, **build: str | None) -> str:
+    """The last line of `import gru_ext` from a copy of the package that says it was built like this."""
     shutil.copytree(
         Path(gru_ext.__file__).parent, tmp_path / "gru_ext", ignore=lambda _, names: {"lib", "include", "share"} & set(names)
     )
-    (tmp_path / "gru_ext" / "build.json").write_text('{"torch": "99.1.0", "cuda": null, "compiler": "none"}')
+    (tmp_path / "gru_ext" / "build.json").write_text(json.dumps({"compiler": "none", **build}))
     done = run(sys.executable, "-c", "import gru_ext", cwd=tmp_path, status=1, PYTHONPATH=str(tmp_path))
-    sentence = done.stderr.splitlines()[-1]
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_library_for_another_torch_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    sentence = refusal(tmp_path, torch="99.1.0", cuda=None)
     assert sentence.startswith(f"ImportError: gru_ext was built for torch 99.1.0 but torch {torch.__version__} is running")
     assert "reinstall" in sentence
+
+
+def test_a_library_for_another_cuda_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    has = f"with CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+    built, running = f"torch {torch.__version__} with CUDA 99.1", f"torch {torch.__version__} {has}"
+    sentence = refusal(tmp_path, torch=torch.__version__, cuda="99.1")
+    assert sentence.startswith(f"ImportError: gru_ext was built for {built} but {running} is running: reinstall")
+
+
+def test_a_demand_for_cuda_kernels_that_cannot_be_met_ends_the_build(tmp_path: Path) -> None:
+    sources = copy_of_the_sources(tmp_path / "sources")
+    asked = {"GRU_EXT_CUDA": "1", "CUDA_HOME": str(tmp_path)}
+    done = run(sys.executable, "setup.py", "build_ext", cwd=sources, status=1, **asked)
+    missing = f"there is none in {tmp_path}" if torch.version.cuda else f"torch {torch.__version__} has no CUDA"
+    assert done.stderr.splitlines()[-1].startswith("error: GRU_EXT_CUDA=1 demands the CUDA kernels") and missing in done.stderr
+    assert not list(sources.rglob("*.o"))
 
 
 @pytest.mark.parametrize("missing", ["compiler", "headers"])
@@ -135,7 +156,9 @@ def make(folder: Path, *arguments: str, status: int = 2, **env: str) -> str:
 def test_make_alone_lists_the_targets(tmp_path: Path) -> None:
     make(tmp_path, status=0)
     listed = run("make", cwd=tmp_path, MAKEFLAGS="").stdout
-    for word in ("make demo", "make test ", "make test-slow", "make bench", "make lint", "PYTHON", "TORCH", "GRU_EXT_CUDA"):
+    for word in ("demo", "test ", "test-slow", "bench", "cuda-build", "lint", "clean"):
+        assert f"make {word}" in listed
+    for word in ("PYTHON", "TORCH", "GRU_EXT_CUDA"):
         assert word in listed
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "Makefile",

@@ -24,6 +24,7 @@ CURES = (
         "pip could not reach a package index: connect to the network, or name an index or a folder of wheels of yours in "
         "PIP_INDEX_URL or PIP_FIND_LINKS, and run make again",
     ),
+    (r"error: (GRU_EXT_CUDA.*)", "{0}"),
     (r"No space left on device", "the disk is full: torch and the tools need about 2 GB, a torch with CUDA about 8 GB"),
     (
         r"(?:No matching distribution found for|Cannot install) (torch==[\w.+]*\w)",
