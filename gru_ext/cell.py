@@ -8,6 +8,9 @@ from torch import Tensor
 from . import _library, fallback
 from .functional import gru_cell
 
+if _library.reason is None:
+    from . import _C
+
 
 class GRUCell(torch.nn.GRUCell):
     r"""A gated recurrent unit cell: :class:`torch.nn.GRUCell` with fused kernels.
@@ -40,7 +43,26 @@ class GRUCell(torch.nn.GRUCell):
     """
 
     def forward(self, input: Tensor, hx: Optional[Tensor] = None) -> Tensor:
+        if not torch.jit.is_scripting():
+            y = _quick_step(self, input, hx)
+            if y is not NotImplemented:
+                return y
         return gru_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+
+
+def _quick_step(cell: GRUCell, input: Tensor, hx: Optional[Tensor]) -> Tensor:
+    """The step for plain tensors, or NotImplemented.
+
+    torch.nn.Module finds a parameter by a Python function; for four of them that takes as long as a small step. Here they come
+    from the dict that it looks into. A weight that is computed (parametrized, pruned, a replica's) is not there.
+    """
+    if torch.compiler.is_compiling():
+        return NotImplemented
+    own = cell._parameters
+    try:
+        return _C.gru_cell(input, hx, own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"])
+    except KeyError:
+        return NotImplemented
 
 
 if _library.reason is not None:
