@@ -14,6 +14,7 @@ make demo       train a classifier with torch's GRU cell and with gru_ext's, sid
 make test       run the tests; ARGS="tests/test_values.py -x" is passed on to pytest
 make test-slow  run the proofs that take minutes
 make bench      measure against torch.nn.GRUCell; ARGS is passed on
+make gpu-check  test and measure the CUDA kernels where there is a GPU; needs torch, nvcc and no network
 make cuda-build compile and link the CUDA kernels into build/cuda, to examine them where there is no GPU; needs nvcc
 make lint       check style and formatting of Python and C++
 make format     put it right
@@ -35,7 +36,7 @@ PYTHON_FOUND := $(shell "$(PYTHON)" -c 'import sys, sysconfig; print(sys.version
 COMPILER := $(shell "$(CXX)" --version 2>/dev/null | head -n 1) $(wildcard $(lastword $(PYTHON_FOUND))/Python.h)
 NVCC := $(shell command -v nvcc 2>/dev/null)
 
-.PHONY: help demo test test-slow bench cuda-build lint format clean distclean FORCE
+.PHONY: help demo test test-slow bench cuda-build gpu-check lint format clean distclean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -57,7 +58,11 @@ bench: $(DONE)/package $(DONE)/demo
 cuda-build: $(DONE)/package
 	@$(PY) tools/cuda_build.py
 
-CXX_FILES = find csrc examples tests tools '(' -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' ')' -print
+# For a machine without a network: with what PYTHON has, not with .venv.
+gpu-check:
+	@PYTHON="$(PYTHON)" bash tools/gpu_check.sh
+
+CXX_FILES = find csrc benchmarks examples tests tools '(' -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' ')' -print
 
 lint: $(DONE)/dev
 	$(PY) -m ruff check .

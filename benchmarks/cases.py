@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Union
 
 import torch
 from torch import Tensor, nn
@@ -54,15 +54,15 @@ def _double(tensor: Tensor) -> Tensor:
     return tensor.detach().double().requires_grad_(tensor.requires_grad)
 
 
-def build(case: Case, dtype: torch.dtype) -> Problem:
-    """Random cells, inputs and states of a case: the same numbers at every call."""
+def build(case: Case, dtype: torch.dtype, device: Union[str, torch.device] = "cpu") -> Problem:
+    """Random cells, inputs and states of a case: the same numbers at every call and on every device."""
     workload, trains = case.workload, case.mode.trains
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        cells = [nn.GRUCell(c.input_size, c.hidden_size, workload.bias, dtype=dtype) for c in workload.cells]
+        cells = [nn.GRUCell(c.input_size, c.hidden_size, workload.bias, dtype=dtype).to(device) for c in workload.cells]
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(shape).to(dtype).requires_grad_(trains)
+            return torch.randn(shape).to(device, dtype).requires_grad_(trains)
 
         def trial(at: int) -> Trial:
             batches = [c.batches[at] for c in workload.cells]

@@ -43,10 +43,15 @@ struct CellFunction : torch::autograd::Function<CellFunction> {
     size_t edge = 0;
     for (size_t i = 0; i < mask.size(); ++i) mask[i] = v[i].defined() && ctx->needs_input_grad(edge++);
     const bool differentiable = at::GradMode::is_enabled() || torch::autograd::isFwGradDefined(grad);
-    const Tensor saved =
-        differentiable ? std::get<1>(decomposition::cell_forward(input, hx, w_ih, w_hh, b_ih, b_hh, true)) : v[6];
-    const auto backward = differentiable ? decomposition::cell_backward : op::cell_backward;
-    const auto [d_input, d_hx, d_w_ih, d_w_hh, d_b_ih, d_b_hh] = backward(grad, saved, input, hx, w_ih, w_hh, mask);
+    const auto gradients = [&] {
+      if (differentiable) {
+        const auto [hy, saved] = decomposition::cell_forward(input, hx, w_ih, w_hh, b_ih, b_hh, true);
+        return decomposition::cell_backward(grad, saved, input, hx, w_ih, w_hh, mask);
+      }
+      at::AutoDispatchBelowADInplaceOrView below_autograd;
+      return op::cell_backward(grad, v[6], input, hx, w_ih, w_hh, mask);
+    };
+    const auto [d_input, d_hx, d_w_ih, d_w_hh, d_b_ih, d_b_hh] = gradients();
     variable_list result = {d_input, d_hx, d_w_ih, d_w_hh, d_b_ih, d_b_hh};
     for (size_t i = 0; i < mask.size(); ++i)
       if (!mask[i]) result[i] = Tensor();

@@ -51,6 +51,20 @@ void check_sizes(const Tensor& input, const Tensor& hx, const Tensor& w_ih, cons
   check_rows("weight_hh", w_hh, rows);
 }
 
+void check_devices(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
+                   const OptionalTensor& b_hh) {
+  const auto compare = [&](const char* name, const Tensor& t) {
+    TORCH_CHECK(t.device() == input.device() || !(t.is_cuda() || input.is_cuda()),
+                "Expected all tensors to be on the same device, but found at least two devices, ", input.device(),
+                " (input) and ", t.device(), " (", name, ")!");
+  };
+  compare("hidden", hx);
+  compare("weight_ih", w_ih);
+  compare("weight_hh", w_hh);
+  if (has(b_ih)) compare("bias_ih", *b_ih);
+  if (has(b_hh)) compare("bias_hh", *b_hh);
+}
+
 void check_backward_sizes(const Tensor& grad, const Tensor& saved, const Tensor& input, const Tensor& hx, const Tensor& w_ih,
                           const Tensor& w_hh) {
   TORCH_CHECK(input.dim() == 2, "gru_ext::_cell_backward: expected input of 2 dimensions, got ", input.dim());

@@ -11,6 +11,11 @@ void check_ranks(const Tensor& input, const OptionalTensor& hx);
 // Sizes of the 2-D step: input [N, I], hx [N, H], w_ih [3H, I], w_hh [3H, H]. Biases are left to the fused path's test below.
 void check_sizes(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh);
 
+// RuntimeError if one tensor is on a CUDA device and another is elsewhere: PyTorch's own operators would say so, but only after
+// the first of them has begun. Other devices are left to them.
+void check_devices(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
+                   const OptionalTensor& b_hh);
+
 // Sizes of the arguments of the backward step against those of its forward step: grad [N, H], saved [N, 4H].
 void check_backward_sizes(const Tensor& grad, const Tensor& saved, const Tensor& input, const Tensor& hx, const Tensor& w_ih,
                           const Tensor& w_hh);

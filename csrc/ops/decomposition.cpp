@@ -32,6 +32,7 @@ Tensor from_projections(const Tensor& input_gates, const Tensor& hidden_gates, c
 
 Tensor cell(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
             const OptionalTensor& b_hh) {
+  check_devices(input, hx, w_ih, w_hh, b_ih, b_hh);
   check_sizes(input, hx, w_ih, w_hh);
   return from_projections(at::linear(input, w_ih, b_ih), at::linear(hx, w_hh, b_hh), hx);
 }

@@ -58,7 +58,7 @@ int64_t gates_backward_slabs(int64_t N, int64_t H);
 template <class T>
 cudaError_t gates_backward(const GatesBackwardArgs<T>& args, cudaStream_t stream);
 
-// Up to this many rows, products are done here instead of by a matrix library.
+// Up to this many rows, products are done here instead of by a matrix library; the launchers below refuse more.
 constexpr int64_t kSmallBatch = 8;
 
 // A whole step of at most kSmallBatch rows: both products and the gates in one kernel that reads the weights once.

@@ -115,6 +115,7 @@ int splits_for(int64_t K) {
 
 template <class T>
 cudaError_t small_batch_forward(const SmallBatchArgs<T>& p, cudaStream_t stream) {
+  if (p.N > kSmallBatch) return cudaErrorInvalidValue;
   if (p.N == 0 || p.H == 0) return cudaSuccess;
   const SmallBatchLaunch<T> args = {p,
                                     {{p.x, p.I, p.x_row, fits_packs<T>({p.x, p.w_ih}, {p.I, p.x_row})},

@@ -71,6 +71,7 @@ int64_t blocks_across(const Side<T>& side) {
 
 template <class T>
 cudaError_t small_batch_weights(const SmallBatchWeightsArgs<T>& p, cudaStream_t stream) {
+  if (p.N > kSmallBatch) return cudaErrorInvalidValue;
   const int64_t I = p.d_w_ih == nullptr ? 0 : p.I, H = p.d_w_hh == nullptr ? 0 : p.H;
   const Side<T> x = {p.x, I, p.x_row, fits_packs<T>({p.x, p.d_w_ih}, {I, p.x_row})};
   const Side<T> h = {p.h, H, p.h_row, fits_packs<T>({p.h, p.d_w_hh}, {H, p.h_row})};
