@@ -59,6 +59,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
 
     test = report["self_test"]
     verdict = "PASS" if test["passed"] else "FAIL"
+    devices = " and ".join(test["devices"])
     allowed = f"{test['largest_difference']:.1e} (allowed: {test['allowed']:.1e})"
     rows = {
         "gru_ext": report["version"],
@@ -68,7 +69,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
         "ops": ", ".join(report["ops"]) or "none",
         "compiler": report["compiler"] or "none",
         "kernels": f"torch's own GRU cell, because {report['fallback']}" if report["fallback"] else "compiled",
-        "self-test": f"{verdict}: values and gradients differ from torch.nn.GRUCell by at most {allowed}",
+        "self-test": f"{verdict}: values and gradients on {devices} differ from torch.nn.GRUCell's by at most {allowed}",
     }
     return [f"{name:<10} {value}" for name, value in rows.items()]
 

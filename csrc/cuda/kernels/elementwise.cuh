@@ -11,9 +11,9 @@ namespace gru_ext::cuda {
 constexpr int kThreads = 256;
 // A warp side by side reads 512 bytes of each row in one go.
 constexpr int kMostAcross = 32;
-// Blocks that keep the largest GPUs busy (132 multiprocessors of 4 to 8 such blocks). A constant, so that the same sums are
-// made everywhere, and in the same order.
-constexpr int64_t kBlocks = 1024;
+// Blocks that keep the largest GPUs busy, some four on each of 132 multiprocessors; more would only make more partial sums. A
+// constant, so that the same sums are made everywhere, and in the same order.
+constexpr int64_t kBlocks = 512;
 
 struct Geometry {
   dim3 grid, block;
