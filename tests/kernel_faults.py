@@ -34,7 +34,8 @@ FAULTS = {
         "store_upto(saved + p.H, s.n, count);",
         "default",
     ),
-    "input part of n in q, dots": ("forward_dots.h", "acc[r][u][2] = Vec<Compute<T>>::zero();", "", "default"),
+    "weights of another gate, dots": ("forward_dots.h", "p.w_hh + (2 * p.H + j) * p.H", "p.w_hh + (p.H + j) * p.H", "default"),
+    "half of the lanes not added": ("vec.h", "unpack<2, true>(first, second)", "unpack<2, false>(first, second)", "default"),
     "input part of n after the hidden sums": (
         "forward_panels.h",
         "n_input[r], acc[r][2]);",

@@ -12,15 +12,13 @@
 namespace gru_ext::cpu {
 namespace {
 
-// From this many rows on, packing the weights pays.
-constexpr int64_t kPanelRows = 20;
 // Units per part of the dot kernel: two cache lines of floats, so that threads do not share one.
 constexpr int64_t kDotStep = 32;
 
 template <class T>
 void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
   const int64_t K = p.I + p.H;
-  if (p.N < kPanelRows) {
+  if (p.N <= k.max_dot_rows) {
     parallel_parts(p.H, kDotStep, 3 * p.N * K, [&](int64_t begin, int64_t end) { k.forward_dots(p, begin, end); });
     return;
   }

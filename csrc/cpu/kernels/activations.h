@@ -15,8 +15,8 @@ struct ExpConstants<float> {
   static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   static constexpr float kRound = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
   static constexpr int kFractionBits = 23, kBias = 127;
-  static constexpr float kOverflow = 104;   // e^104 and e^-104 are infinity and 0 in float
-  static constexpr float kSaturation = 10;  // tanh is 1 in float from 9.02 on
+  static constexpr float kLow = -87, kHigh = 89;  // k is -126 to 128: the least normal 2^k, and what is made infinity
+  static constexpr float kSaturation = 10;        // tanh is 1 in float from 9.02 on
   static constexpr float kTaylor[] = {1 / 5040.f, 1 / 720.f, 1 / 120.f, 1 / 24.f, 1 / 6.f, 1 / 2.f};
 };
 
@@ -26,7 +26,7 @@ struct ExpConstants<double> {
   static constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;  // 33 bits; the rest
   static constexpr double kRound = 0x1.8p52;
   static constexpr int kFractionBits = 52, kBias = 1023;
-  static constexpr double kOverflow = 746;
+  static constexpr double kLow = -708, kHigh = 710;
   static constexpr double kSaturation = 20;
   static constexpr double kTaylor[] = {1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0,
                                        1 / 362880.0,     1 / 40320.0,     1 / 5040.0,     1 / 720.0,
@@ -35,8 +35,8 @@ struct ExpConstants<double> {
 
 template <class S>
 struct Exponential {
-  Vec<S> k;  // whole numbers
-  Vec<S> p;  // e^(x - k ln 2) - 1
+  Vec<S> scale;  // 2^k
+  Vec<S> p;      // e^(x - k ln 2) - 1
 };
 
 // NaN passes through the comparison and the polynomial.
@@ -47,27 +47,21 @@ GRU_EXT_FN Vec<S> clamp(Vec<S> x, S low, S high) {
   return {above > h ? h : above};
 }
 
+// For x from kLow to kHigh.
 template <class S>
 GRU_EXT_FN Exponential<S> exponential(Vec<S> x) {
   using C = ExpConstants<S>;
   const auto round = Vec<S>::broadcast(C::kRound);
-  const Vec<S> k = (x * Vec<S>::broadcast(C::kLog2E) + round) - round;
+  const Vec<S> shifted = fma(x, Vec<S>::broadcast(C::kLog2E), round);
+  const Vec<S> k = shifted - round;
   Vec<S> t = fma(k, Vec<S>::broadcast(-C::kLn2High), x);
   t = fma(k, Vec<S>::broadcast(-C::kLn2Low), t);
   Vec<S> p = Vec<S>::broadcast(C::kTaylor[0]);
   constexpr int terms = sizeof(C::kTaylor) / sizeof(S);
 #pragma GCC unroll 16
   for (int i = 1; i < terms; ++i) p = fma(p, t, Vec<S>::broadcast(C::kTaylor[i]));
-  return {k, fma(t * t, p, t)};
-}
-
-// 2^k for whole k in the range of normal numbers.
-template <class S>
-GRU_EXT_FN Vec<S> power_of_two(Vec<S> k) {
-  using C = ExpConstants<S>;
-  const auto round = Vec<S>::broadcast(C::kRound);
-  const auto whole = (k + round).bits() - round.bits();
-  return Vec<S>::from_bits((whole + C::kBias) << C::kFractionBits);
+  // The shift leaves of kRound nothing and of k, which is in the low bits, the exponent.
+  return {Vec<S>::from_bits((shifted.bits() + C::kBias) << C::kFractionBits), fma(t * t, p, t)};
 }
 
 // 1 / (1 + e^-x). Error below 3 units in the last place; a result that would be subnormal may be 0. 0 at -infinity, 1 at
@@ -75,11 +69,8 @@ GRU_EXT_FN Vec<S> power_of_two(Vec<S> k) {
 template <class S>
 GRU_EXT_FN Vec<S> sigmoid(Vec<S> x) {
   using C = ExpConstants<S>;
-  const auto e = exponential(clamp(Vec<S>::zero() - x, -C::kOverflow, C::kOverflow));
-  // Two steps, because 2^k alone may be out of range where its product with 1 + p is infinity or 0.
-  const auto round = Vec<S>::broadcast(C::kRound);
-  const Vec<S> half = (e.k * Vec<S>::broadcast(S(0.5)) + round) - round;
-  return 1 / (1 + ((1 + e.p) * power_of_two(half)) * power_of_two(e.k - half));
+  const auto e = exponential(clamp(Vec<S>::zero() - x, C::kLow, C::kHigh));
+  return 1 / (1 + (1 + e.p) * e.scale);  // not an fma: p may be negative where the scale is infinity
 }
 
 // (e^2|x| - 1) / (e^2|x| + 1) with the sign of x. Error below 3 units in the last place; odd, and exact at 0 and infinity.
@@ -89,8 +80,7 @@ GRU_EXT_FN Vec<S> tanh(Vec<S> x) {
   const auto sign = x.bits() & Vec<S>::broadcast(S(-0.0)).bits();
   const Vec<S> magnitude = Vec<S>::from_bits(x.bits() ^ sign);
   const auto e = exponential(clamp(magnitude + magnitude, S(0), 2 * C::kSaturation));
-  const Vec<S> scale = power_of_two(e.k);
-  const Vec<S> em1 = fma(scale, e.p, scale - Vec<S>::broadcast(1));
+  const Vec<S> em1 = fma(e.scale, e.p, e.scale - Vec<S>::broadcast(1));
   const Vec<S> y = em1 / (em1 + Vec<S>::broadcast(2));
   return Vec<S>::from_bits(y.bits() | sign);
 }

@@ -26,7 +26,7 @@ template <class T>
 constexpr CellKernels<T> cell_kernels() {
   CellKernels<T> k{};
   k.forward_dots = forward_dots<T>;
-  k.max_dot_rows = kMaxDotRows;
+  k.max_dot_rows = kDotsUpTo<T>;
   k.forward_panels = forward_panels<T>;
   k.panel_units = Vec<Compute<T>>::kLanes;
   k.panel_rows = kTileRows;

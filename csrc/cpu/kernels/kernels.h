@@ -71,7 +71,8 @@ struct MatmulArgs {
 // not depend on how the output is divided.
 template <class T>
 struct CellKernels {
-  // Units of the state [begin, end), for a small batch: N <= max_dot_rows; weights are read as they lie in memory.
+  // Units of the state [begin, end), for a small batch: N <= max_dot_rows, up to which it is the quicker kernel; weights are
+  // read as they lie in memory.
   void (*forward_dots)(const ForwardArgs<T>&, int64_t begin, int64_t end);
   int64_t max_dot_rows;
 

@@ -7,9 +7,18 @@ typedef uint16_t Raw16 __attribute__((vector_size(GRU_EXT_VEC_BYTES / 2)));
 typedef uint16_t Unaligned16 __attribute__((vector_size(GRU_EXT_VEC_BYTES / 2), aligned(2), may_alias));
 typedef uint32_t RawU32 __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
 
-GRU_EXT_FN VecF widen(Raw16 bits, BFloat16) {
-  return {reinterpret_cast<VecF::Raw>(__builtin_convertvector(bits, RawU32) << 16)};
+// To 32 bits each; compilers convert such vectors in two halves.
+GRU_EXT_FN RawU32 zero_extend(Raw16 bits) {
+#if GRU_EXT_INTRINSICS == 512
+  return (RawU32)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)bits);
+#elif GRU_EXT_INTRINSICS == 256
+  return (RawU32)_mm256_cvtepu16_epi32((__m128i)bits);
+#else
+  return __builtin_convertvector(bits, RawU32);
+#endif
 }
+
+GRU_EXT_FN VecF widen(Raw16 bits, BFloat16) { return {reinterpret_cast<VecF::Raw>(zero_extend(bits) << 16)}; }
 
 // Rounds to nearest, ties to even; a NaN stays a NaN.
 GRU_EXT_FN Raw16 narrow(VecF a, BFloat16) {
@@ -28,7 +37,7 @@ GRU_EXT_FN Raw16 narrow(VecF a, Half) { return (Raw16)_mm256_cvtps_ph((__m256)a.
 #else
 // IEEE binary16 by integer arithmetic: exponent bias 15 against 127, 10 bits of fraction against 23.
 GRU_EXT_FN VecF widen(Raw16 half, Half) {
-  const RawU32 bits = __builtin_convertvector(half, RawU32);
+  const RawU32 bits = zero_extend(half);
   const RawU32 sign = (bits & 0x8000) << 16;
   // As a float, exponent and fraction shifted into place are too small by 2^112; the product is exact, subnormals included.
   const VecF::Raw magnitude = reinterpret_cast<VecF::Raw>((bits & 0x7fff) << 13) * 0x1p112f;

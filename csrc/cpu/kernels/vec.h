@@ -58,18 +58,6 @@ GRU_EXT_FN Vec<S> fma(Vec<S> a, Vec<S> b, Vec<S> c) {
   return a * b + c;
 }
 
-// The sum of all lanes, always added in the same order: halves first.
-template <class S>
-GRU_EXT_FN S sum(Vec<S> a) {
-  S lane[Vec<S>::kLanes];
-  __builtin_memcpy(lane, &a.v, sizeof lane);
-#pragma GCC unroll 8
-  for (int width = Vec<S>::kLanes / 2; width > 0; width /= 2)
-#pragma GCC unroll 8
-    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
-  return lane[0];
-}
-
 // The lower halves of a and b interleaved, then the upper halves: a0 b0 a1 b1 ..., and the rest.
 template <class S>
 GRU_EXT_FN void interleave(Vec<S>& a, Vec<S>& b) {
@@ -92,4 +80,52 @@ GRU_EXT_FN void interleave(Vec<S>& a, Vec<S>& b) {
 #endif
   a.v = l;
   b.v = h;
+}
+
+// In each 16 bytes, within which shuffles are cheap: groups of `width` lanes from a and b in turn, from the lower half of the
+// 16 bytes or from the upper.
+template <int width, bool upper, class S>
+GRU_EXT_FN Vec<S> unpack(Vec<S> a, Vec<S> b) {
+  constexpr int n = Vec<S>::kLanes, block = 16 / sizeof(S);
+  typename Vec<S>::RawBits from;
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i) {
+    const int group = i % block / width;
+    from[i] = i / block * block + group / 2 * width + i % width + (upper ? block / 2 : 0) + (group % 2) * n;
+  }
+#if defined(__clang__)
+  typename Vec<S>::Raw result;
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i) result[i] = from[i] < n ? a.v[from[i]] : b.v[from[i] - n];
+  return {result};
+#else
+  return {__builtin_shuffle(a.v, b.v, from)};
+#endif
+}
+
+// Adds the 16-byte parts of a, by halves, and stores the 16 bytes of sums.
+template <class S>
+GRU_EXT_FN void store_sum_of_parts(Vec<S> a, S* to) {
+  typedef S Part __attribute__((vector_size(16)));
+  constexpr int parts = GRU_EXT_VEC_BYTES / 16;
+  Part part[parts];
+  __builtin_memcpy(part, &a.v, sizeof part);
+#pragma GCC unroll 2
+  for (int width = parts / 2; width > 0; width /= 2)
+#pragma GCC unroll 2
+    for (int i = 0; i < width; ++i) part[i] += part[i + width];
+  __builtin_memcpy(to, part, sizeof(Part));
+}
+
+// The sums of the lanes of four vectors, to sums[0 ... 3]; each in the same order, whatever the other three hold.
+template <class S>
+GRU_EXT_FN void sums_of_four(const Vec<S> (&v)[4], S* sums) {
+  const Vec<S> first = unpack<1, false>(v[0], v[1]) + unpack<1, true>(v[0], v[1]);
+  const Vec<S> second = unpack<1, false>(v[2], v[3]) + unpack<1, true>(v[2], v[3]);
+  if constexpr (sizeof(S) == 4) {
+    store_sum_of_parts(unpack<2, false>(first, second) + unpack<2, true>(first, second), sums);
+  } else {
+    store_sum_of_parts(first, sums);
+    store_sum_of_parts(second, sums + 2);
+  }
 }
