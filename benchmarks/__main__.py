@@ -10,8 +10,9 @@ from typing import Optional
 
 import torch
 
-from . import machine, report
+from . import limits, machine, report
 from .grid import GRID
+from .limits import Limits
 from .peers import REFERENCE, Peer, all_peers
 from .runner import Options, Result, Skipped, measure
 from .selection import Case, select
@@ -108,13 +109,17 @@ def main(argv: Optional[list[str]] = None) -> int:
     if arguments.quick:
         options = replace(options, seconds=min(options.seconds, 0.05), block=0.001, min_rounds=3)
     about = machine.describe()
+    no_limit = limits.why_unavailable(options.dtype)
+    if no_limit is not None:
+        skipped["share of the limit"] = no_limit
+    most = Limits(arguments.threads) if no_limit is None else None
     print(report.header(about, options, peers, skipped), end="\n\n", flush=True)
     results: list[Result] = []
     interrupted = False
     try:
         for number, case in enumerate(cases, 1):
             print(f"[{number}/{len(cases)}] {case.name}", file=sys.stderr, flush=True)
-            results.append(measure(case, peers, options))
+            results.append(measure(case, peers, options, most))
     except KeyboardInterrupt:
         interrupted = True
         print(f"interrupted: these are {len(results)} of {len(cases)} cases", file=sys.stderr)

@@ -46,6 +46,7 @@ def _case(result: Result) -> dict[str, Any]:
         "mode": result.case.mode.value,
         "steps": result.case.steps,
         "bias": workload.bias,
+        "limit_us": result.limit,
         "cells": [asdict(cell) for cell in workload.cells],
         "peers": {name: asdict(outcome) for name, outcome in result.peers.items()},
     }
@@ -73,7 +74,7 @@ def header(machine: dict[str, Any], options: Options, peers: Sequence[Peer], ski
 
 def table(results: Sequence[Result]) -> str:
     """One row for each case and peer that can run it; sizes of several cells are joined by +, N that varies is a range."""
-    head = ["case", "N", "I", "H", "peer", "us per step", f"{REFERENCE} / peer"]
+    head = ["case", "N", "I", "H", "peer", "us per step", f"{REFERENCE} / peer", "share of limit"]
     rows = [head]
     for result in results:
         cells = result.case.workload.cells
@@ -85,9 +86,10 @@ def table(results: Sequence[Result]) -> str:
         for name, outcome in result.peers.items():
             if isinstance(outcome, Measured):
                 ratio = "1" if name == REFERENCE else _spread(outcome.ratio, "{:.2f}".format)
-                rows.append([result.case.name, *sizes, name, _spread(outcome.microseconds, _three_digits), ratio])
+                share = f"{result.limit / outcome.microseconds.median:.0%}" if result.limit is not None else ""
+                rows.append([result.case.name, *sizes, name, _spread(outcome.microseconds, _three_digits), ratio, share])
             elif outcome.wrong:
-                rows.append([result.case.name, *sizes, name, "not timed", outcome.reason])
+                rows.append([result.case.name, *sizes, name, "not timed", outcome.reason, ""])
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
     rows.insert(1, ["-" * width for width in widths])
     return "\n".join(

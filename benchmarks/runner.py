@@ -12,6 +12,7 @@ import torch
 
 from . import accuracy, cases
 from .cases import Call
+from .limits import Limits
 from .peers import REFERENCE, Peer
 from .selection import Case
 
@@ -65,10 +66,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Result:
-    """All peers on one case."""
+    """All peers on one case. `limit` is the least time of a step in microseconds that this processor allows, where known."""
 
     case: Case
     peers: dict[str, "Measured | Skipped"]
+    limit: Optional[float] = None
 
 
 def quartiles(samples: Sequence[float]) -> Quartiles:
@@ -125,13 +127,14 @@ def interleave(
     return times
 
 
-def measure(case: Case, peers: Sequence[Peer], options: Options) -> Result:
+def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optional[Limits] = None) -> Result:
     """Checks the numbers of every peer on a case and times those that are right.
 
     Args:
         case: what to run.
         peers: available ones, the reference among them.
         options: dtype and time.
+        limits: of this processor, where they are known.
     """
     problem = cases.build(case, options.dtype)
     expected = accuracy.exact(problem)
@@ -166,7 +169,7 @@ def measure(case: Case, peers: Sequence[Peer], options: Options) -> Result:
         per_step = [1e6 * s / problem.steps_per_call for s in seconds]
         ratio = ratios(times[REFERENCE], seconds)
         results[name] = Measured(quartiles(per_step), ratio, len(seconds), sizes[name], errors[name])
-    return Result(case, {peer.name: results[peer.name] for peer in peers})
+    return Result(case, {peer.name: results[peer.name] for peer in peers}, limits.of_case(case) if limits else None)
 
 
 def _error(call: Call, problem: cases.Problem, expected: list[torch.Tensor], peer: Optional[Peer] = None) -> float:

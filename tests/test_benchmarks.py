@@ -152,17 +152,17 @@ def _result(ratio: tuple[float, float, float]) -> Result:
     reference = Measured(Quartiles(119, 120, 121), Quartiles(1, 1, 1), 5, 100, 0.0)
     peer = Measured(Quartiles(9.87, 9.876, 10), Quartiles(*ratio), 5, 100, 0.0)
     workload = Workload("model", (Cell((20, 7), 3, 4), Cell((20, 7), 5, 4)), 1, (Mode.INFERENCE,))
-    return Result(Case(workload, Mode.INFERENCE), {REFERENCE: reference, "peer": peer, "other": Skipped("inference only")})
+    return Result(Case(workload, Mode.INFERENCE), {REFERENCE: reference, "peer": peer, "other": Skipped("inference only")}, 3.0)
 
 
 def test_table() -> None:
     rows = [
         [text.strip() for text in line.strip("|").split("|")] for line in report.table([_result((1.5, 2.0, 2.5))]).splitlines()
     ]
-    assert rows[0] == ["case", "N", "I", "H", "peer", "us per step", "nn.GRUCell / peer"]
+    assert rows[0] == ["case", "N", "I", "H", "peer", "us per step", "nn.GRUCell / peer", "share of limit"]
     assert rows[2:] == [
-        ["model inference", "7..20", "3+5", "4", REFERENCE, "120 (119 to 121)", "1"],
-        ["model inference", "7..20", "3+5", "4", "peer", "9.88 (9.87 to 10)", "2.00 (1.50 to 2.50)"],
+        ["model inference", "7..20", "3+5", "4", REFERENCE, "120 (119 to 121)", "1", "2%"],
+        ["model inference", "7..20", "3+5", "4", "peer", "9.88 (9.87 to 10)", "2.00 (1.50 to 2.50)", "30%"],
     ]
 
 

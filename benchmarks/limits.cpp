@@ -1,0 +1,79 @@
+// What a core can do at most: limits.py builds this for the processor that it runs on.
+#include <chrono>
+#include <cstddef>
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64;
+#elif defined(__AVX__)
+constexpr int kBytes = 32;
+#else
+constexpr int kBytes = 16;
+#endif
+typedef float Vec __attribute__((vector_size(kBytes)));
+constexpr int kLanes = kBytes / sizeof(float);
+// Independent sums: enough to keep two units busy that take four to six cycles for each operation.
+constexpr int kSums = 12;
+
+// What is measured must not be optimised away.
+volatile float sink;
+
+float total(const Vec (&sums)[kSums]) {
+  float result = 0;
+  for (const Vec& sum : sums)
+    for (int i = 0; i < kLanes; ++i) result += sum[i];
+  return result;
+}
+
+// Calls once() until the time is up; the best number of units per second of a call that does `units`.
+template <class Once>
+double best_rate(double units, double seconds, const Once& once) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  double best = 0;
+  do {
+    const auto before = Clock::now();
+    once();
+    const std::chrono::duration<double> taken = Clock::now() - before;
+    if (units / taken.count() > best) best = units / taken.count();
+  } while (std::chrono::duration<double>(Clock::now() - begin).count() < seconds);
+  return best;
+}
+
+}  // namespace
+
+extern "C" {
+
+// Float32 multiplications and additions per second.
+double gru_limits_operations(double seconds) {
+  constexpr long kRounds = 100'000;
+  return best_rate(2.0 * kRounds * kSums * kLanes, seconds, [] {
+    Vec sums[kSums];
+    for (int s = 0; s < kSums; ++s) sums[s] = Vec{} + float(s);  // equal sums would be computed once
+    const Vec a = Vec{} + 1.0000001f, b = Vec{} + 1e-9f;
+    for (long i = 0; i < kRounds; ++i)
+#pragma GCC unroll 12
+      for (int s = 0; s < kSums; ++s) sums[s] = sums[s] * a + b;
+    sink = total(sums);
+  });
+}
+
+// Bytes per second when the same `count` floats are read again and again, in order.
+double gru_limits_read(const float* memory, size_t count, double seconds) {
+  constexpr size_t kStep = size_t{kSums} * kLanes;
+  const size_t steps = count / kStep, repeats = 1 + 2'000'000 / (count + 1);
+  return best_rate(double(repeats) * steps * kStep * sizeof(float), seconds, [&] {
+    Vec sums[kSums] = {};
+    for (size_t r = 0; r < repeats; ++r)
+      for (const float* p = memory; p < memory + steps * kStep; p += kStep)
+#pragma GCC unroll 12
+        for (int s = 0; s < kSums; ++s) {
+          Vec v;
+          __builtin_memcpy(&v, p + s * kLanes, sizeof v);
+          sums[s] += v;
+        }
+    sink = total(sums);
+  });
+}
+}

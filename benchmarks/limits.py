@@ -1,0 +1,79 @@
+"""What this processor can do at most, measured, and what part of that a step reaches.
+
+A step cannot be quicker than its float32 multiplications and additions at the rate of the arithmetic units, nor than reading
+its weights at the rate at which memory, or the cache that holds them, is read.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Optional
+
+import torch
+
+from .selection import Case
+from .workloads import Cell
+
+_SOURCE = Path(__file__).with_suffix(".cpp")
+_FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
+
+
+def why_unavailable(dtype: torch.dtype) -> Optional[str]:
+    """Why there is no limit to compare with, or None."""
+    if dtype != torch.float32:
+        return "only known for float32"
+    compiler = os.environ.get("CXX", "g++")
+    return None if shutil.which(compiler) else f"measuring it needs a C++ compiler; there is no {compiler}"
+
+
+class Limits:
+    """Rates of so many threads at a time, each measured when first asked for."""
+
+    def __init__(self, threads: int, seconds: float = 0.2) -> None:
+        self.threads, self.seconds = threads, seconds
+        self._bandwidths: dict[int, float] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            library = Path(folder, "limits.so")
+            subprocess.run([os.environ.get("CXX", "g++"), *_FLAGS, "-o", library, _SOURCE], check=True)
+            self._library = ctypes.CDLL(str(library))
+        for name, arguments in (("operations", []), ("read", [ctypes.c_void_p, ctypes.c_size_t])):
+            function = getattr(self._library, f"gru_limits_{name}")
+            function.restype, function.argtypes = ctypes.c_double, [*arguments, ctypes.c_double]
+
+    @cached_property
+    def operations_per_us(self) -> float:
+        """Multiplications and additions of all threads together."""
+        with ThreadPoolExecutor(self.threads) as pool:
+            return sum(pool.map(self._library.gru_limits_operations, [self.seconds] * self.threads)) / 1e6
+
+    def bytes_per_us(self, size: int) -> float:
+        """At which `size` bytes are read again and again, each thread reading its part."""
+        count = max(size // 4 // self.threads, 4096)
+        count = 1 << (count - 1).bit_length()  # sizes within a factor of two count as one
+        if count not in self._bandwidths:
+            parts = [torch.ones(count) for _ in range(self.threads)]
+            with ThreadPoolExecutor(self.threads) as pool:
+                rates = pool.map(lambda part: self._library.gru_limits_read(part.data_ptr(), count, self.seconds), parts)
+                self._bandwidths[count] = sum(rates) / 1e6
+        return self._bandwidths[count]
+
+    def of_cell(self, cell: Cell, trains: bool) -> float:
+        """The least time of a step in microseconds, the mean over the cell's batch sizes.
+
+        In training there are three products of each size instead of one, and the weights are read twice and their gradients
+        written.
+        """
+        times = 3 if trains else 1
+        weights = 3 * cell.hidden_size * (cell.input_size + cell.hidden_size)
+        reading = times * 4 * weights / self.bytes_per_us(4 * weights)
+        steps = [max(2 * times * weights * n / self.operations_per_us, reading) for n in cell.batches]
+        return sum(steps) / len(steps)
+
+    def of_case(self, case: Case) -> float:
+        """The least time of a step of all cells of a case in microseconds."""
+        return sum(self.of_cell(cell, case.mode.trains) for cell in case.workload.cells)
