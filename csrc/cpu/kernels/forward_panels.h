@@ -35,7 +35,7 @@ GRU_EXT_FN void panel_tile(const ForwardArgs<T>& p, int64_t n, int64_t j, int64_
   }
   int64_t row = p.x_row;
   const Compute<T>* x = tile_rows<R>(p.x + n * p.x_row, p.I, row, scratch);
-  multiply_tile(p.I, x, row, 1, w_ih, width, acc);
+  multiply_in_parts(p.I, x, row, 1, w_ih, width, acc);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     n_input[r] = acc[r][2];
@@ -43,7 +43,7 @@ GRU_EXT_FN void panel_tile(const ForwardArgs<T>& p, int64_t n, int64_t j, int64_
   }
   row = p.h_row;
   const Compute<T>* h = tile_rows<R>(p.h + n * p.h_row, p.H, row, scratch);
-  multiply_tile(p.H, h, row, 1, w_hh, width, acc);
+  multiply_in_parts(p.H, h, row, 1, w_hh, width, acc);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) finish_step(p, n + r, j, count, acc[r][0], acc[r][1], n_input[r], acc[r][2]);
 }

@@ -25,7 +25,7 @@ GRU_EXT_FN void matmul_tile(int64_t K, const S* a, int64_t a_row, int64_t a_col,
                             int64_t count, bool accumulate) {
   constexpr int n = Vec<S>::kLanes;
   Vec<S> acc[R][V] = {};
-  multiply_tile(K, a, a_row, a_col, b, b_row, acc);
+  multiply_in_parts(K, a, a_row, a_col, b, b_row, acc);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4

@@ -27,6 +27,25 @@ GRU_EXT_FN void multiply_tile(int64_t K, const S* a, int64_t a_row, int64_t a_co
   }
 }
 
+// Contractions are summed in parts of this length: the rounding error of a sum in sequence grows with its length, and with 64
+// it is no larger than that of the libraries that torch uses.
+constexpr int64_t kPartK = 64;
+
+// The same part by part.
+template <int R, int V, class S>
+GRU_EXT_FN void multiply_in_parts(int64_t K, const S* a, int64_t a_row, int64_t a_col, const S* b, int64_t b_row,
+                                  Vec<S> (&acc)[R][V]) {
+  multiply_tile(K < kPartK ? K : kPartK, a, a_row, a_col, b, b_row, acc);
+  for (int64_t k = kPartK; k < K; k += kPartK) {
+    Vec<S> part[R][V] = {};
+    multiply_tile(K - k < kPartK ? K - k : kPartK, a + k * a_col, a_row, a_col, b + k * b_row, b_row, part);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) acc[r][v] = acc[r][v] + part[r][v];
+  }
+}
+
 // Calls f(rows) over [begin, end) in steps of R rows and a rest of fewer; rows is a compile-time number, so that each tile
 // has its own registers.
 template <int R>
