@@ -27,8 +27,11 @@ def why_unavailable(dtype: torch.dtype) -> Optional[str]:
     """Why there is no limit to compare with, or None."""
     if dtype != torch.float32:
         return "only known for float32"
-    compiler = os.environ.get("CXX", "g++")
-    return None if shutil.which(compiler) else f"measuring it needs a C++ compiler; there is no {compiler}"
+    return None if shutil.which(_compiler()) else f"measuring it needs a C++ compiler; there is no {_compiler()}"
+
+
+def _compiler() -> str:
+    return os.environ.get("CXX", "g++")
 
 
 class Limits:
@@ -39,7 +42,7 @@ class Limits:
         self._bandwidths: dict[int, float] = {}
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder, "limits.so")
-            subprocess.run([os.environ.get("CXX", "g++"), *_FLAGS, "-o", library, _SOURCE], check=True)
+            subprocess.run([_compiler(), *_FLAGS, "-o", library, _SOURCE], check=True)
             self._library = ctypes.CDLL(str(library))
         for name, arguments in (("operations", []), ("read", [ctypes.c_void_p, ctypes.c_size_t])):
             function = getattr(self._library, f"gru_limits_{name}")

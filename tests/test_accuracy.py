@@ -8,6 +8,7 @@ from torch import Tensor, nn
 # Every kernel of the forward step and of the products: few rows and many, short contractions and long, and remainders.
 SIZES = [
     (1, 64, 64),
+    (1, 256, 256),
     (8, 128, 128),
     (13, 37, 53),
     (40, 512, 512),

@@ -1,12 +1,12 @@
 """First derivatives: against double precision and torch's cell, for every sample and every way of asking for them."""
 
-import itertools
 import threading
 
 import pytest
 import torch
+from gradient_choices import assert_each_choice_of_gradients
 from reference import gru_cell as reference_cell
-from samples import ARGUMENTS, COMPLEX_DTYPES, REAL_DTYPES, Sample, cell_pair, sample_grid, sample_input, sample_names
+from samples import COMPLEX_DTYPES, REAL_DTYPES, Sample, cell_pair, sample_grid, sample_input, sample_names
 from tolerances import assert_grad, assert_value
 from torch import Tensor
 
@@ -68,21 +68,7 @@ def test_only_what_requires_grad_gets_one(biases: tuple[str, ...]) -> None:
     name = {(): "no_b_ih_b_hh", ("b_ih",): "no_b_hh", ("b_hh",): "no_b_ih"}.get(biases, "N5_I7_H17")
     sample = sample_input(name, torch.float64, requires_grad=True)
     grad = torch.randn(5, 17, dtype=torch.float64)
-    everything = dict(zip(sample.leaves, _grads(sample, gru_ext.gru_cell, grad), strict=True))
-    for wanted in itertools.product([False, True], repeat=len(sample.leaves)):
-        args = [None if t is None else t.detach() for t in sample.args]
-        chosen = [argument for argument, choice in zip(sample.leaves, wanted, strict=True) if choice]
-        for argument in chosen:
-            args[ARGUMENTS.index(argument)].requires_grad_()
-        state = gru_ext.gru_cell(*args)
-        assert state.requires_grad == bool(chosen)
-        if chosen:
-            state.backward(grad)
-        for argument, value in zip(ARGUMENTS, args, strict=True):
-            if argument in chosen:
-                torch.testing.assert_close(value.grad, everything[argument])
-            else:
-                assert value is None or value.grad is None
+    assert_each_choice_of_gradients(sample.args, grad)
 
 
 def _grad_outputs(dtype: torch.dtype) -> dict[str, Tensor]:

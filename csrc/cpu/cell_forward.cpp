@@ -5,9 +5,7 @@
 
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
-#include "ops/checks.h"
-#include "ops/decomposition.h"
-#include "ops/schema.h"
+#include "ops/forward_ops.h"
 
 namespace gru_ext::cpu {
 namespace {
@@ -29,7 +27,7 @@ void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
   });
 }
 
-// The next state [N, H], and r | z | n | q [N, 4H] if asked for, else an undefined tensor. The arguments are fusable.
+// A Step of ops/forward_ops.h.
 std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Tensor& w_ih_, const Tensor& w_hh_,
                                 const OptionalTensor& b_ih_, const OptionalTensor& b_hh_, bool save) {
   check_sizes(input, hx, w_ih_, w_hh_);
@@ -46,23 +44,10 @@ std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Ten
   return {hy, saved};
 }
 
-std::tuple<Tensor, Tensor> cell_forward(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
-                                        const OptionalTensor& b_ih, const OptionalTensor& b_hh, bool save) {
-  check_fusable(input, hx, w_ih, w_hh, b_ih, b_hh);
-  auto [hy, saved] = step(input, hx, w_ih, w_hh, b_ih, b_hh, save);
-  return {hy, save ? saved : at::empty({0}, hx.options())};
-}
-
-Tensor cell(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
-            const OptionalTensor& b_hh) {
-  if (!fusable(input, hx, w_ih, w_hh, b_ih, b_hh)) return decomposition::cell(input, hx, w_ih, w_hh, b_ih, b_hh);
-  return std::get<0>(step(input, hx, w_ih, w_hh, b_ih, b_hh, /*save=*/false));
-}
-
 }  // namespace
 }  // namespace gru_ext::cpu
 
 TORCH_LIBRARY_IMPL(gru_ext, CPU, m) {
-  m.impl("_cell", gru_ext::cpu::cell);
-  m.impl("_cell_forward", gru_ext::cpu::cell_forward);
+  m.impl("_cell", gru_ext::cell_from<gru_ext::cpu::step>);
+  m.impl("_cell_forward", gru_ext::cell_forward_from<gru_ext::cpu::step>);
 }

@@ -7,13 +7,13 @@
 #include <torch/library.h>
 
 #include "cuda/queue.h"
-#include "ops/decomposition.h"
+#include "ops/forward_ops.h"
 #include "ops/operands.h"
 
 namespace gru_ext::cuda {
 namespace {
 
-// The next state [N, H], and r | z | n | q [N, 4H] if asked for, else an undefined tensor. The arguments are fusable.
+// A Step of ops/forward_ops.h.
 std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
                                 const OptionalTensor& b_ih_, const OptionalTensor& b_hh_, bool save) {
   const c10::cuda::CUDAGuard device(input.device());
@@ -42,23 +42,10 @@ std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Ten
   return {hy, saved};
 }
 
-std::tuple<Tensor, Tensor> cell_forward(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
-                                        const OptionalTensor& b_ih, const OptionalTensor& b_hh, bool save) {
-  check_fusable(input, hx, w_ih, w_hh, b_ih, b_hh);
-  auto [hy, saved] = step(input, hx, w_ih, w_hh, b_ih, b_hh, save);
-  return {hy, save ? saved : at::empty({0}, hx.options())};
-}
-
-Tensor cell(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
-            const OptionalTensor& b_hh) {
-  if (!fusable(input, hx, w_ih, w_hh, b_ih, b_hh)) return decomposition::cell(input, hx, w_ih, w_hh, b_ih, b_hh);
-  return std::get<0>(step(input, hx, w_ih, w_hh, b_ih, b_hh, /*save=*/false));
-}
-
 }  // namespace
 }  // namespace gru_ext::cuda
 
 TORCH_LIBRARY_IMPL(gru_ext, CUDA, m) {
-  m.impl("_cell", gru_ext::cuda::cell);
-  m.impl("_cell_forward", gru_ext::cuda::cell_forward);
+  m.impl("_cell", gru_ext::cell_from<gru_ext::cuda::step>);
+  m.impl("_cell_forward", gru_ext::cell_forward_from<gru_ext::cuda::step>);
 }

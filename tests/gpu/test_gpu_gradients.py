@@ -1,9 +1,8 @@
 """First derivatives on CUDA: for every sample and layout, and for every subset of arguments that wants one."""
 
-import itertools
-
 import pytest
 import torch
+from gradient_choices import assert_each_choice_of_gradients
 from on_device import check, moved, random_sample, results, sample_on
 from reference import gru_cell as reference_cell
 from samples import ARGUMENTS, DTYPES, cell_pair, sample_grid
@@ -48,23 +47,7 @@ def test_only_what_requires_grad_gets_one(biases: tuple[str, ...], n: int, devic
     absent = [name for name in ("b_ih", "b_hh") if name not in biases]
     given = [None if name in absent else t for name, t in zip(ARGUMENTS, sample.args, strict=True)]
     grad = torch.randn(n, 16, dtype=torch.float64, device=device)
-    present = [name for name in ARGUMENTS if name not in absent]
-    state = gru_ext.gru_cell(*given)
-    everything = dict(zip(present, torch.autograd.grad(state, [t for t in given if t is not None], grad), strict=True))
-    for wanted in itertools.product([False, True], repeat=len(present)):
-        args = [None if t is None else t.detach() for t in given]
-        chosen = [argument for argument, choice in zip(present, wanted, strict=True) if choice]
-        for argument in chosen:
-            args[ARGUMENTS.index(argument)].requires_grad_()
-        state = gru_ext.gru_cell(*args)
-        assert state.requires_grad == bool(chosen)
-        if chosen:
-            state.backward(grad)
-        for argument, value in zip(ARGUMENTS, args, strict=True):
-            if argument in chosen:
-                torch.testing.assert_close(value.grad, everything[argument])
-            else:
-                assert value is None or value.grad is None
+    assert_each_choice_of_gradients(given, grad)
 
 
 @pytest.mark.parametrize("n", [5, 20])

@@ -2,6 +2,8 @@
 // on.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/kernels/launch.cuh"
 
 namespace gru_ext::cuda {

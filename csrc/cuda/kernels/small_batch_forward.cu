@@ -1,7 +1,7 @@
 // A step of a few rows in one kernel: bound by reading the weights, which it reads once, for all rows. A warp takes one unit
 // and one side of the cell, x or h, or a part of it; the sums of a unit's warps meet in shared memory, where its gates are
 // made.
-#include <type_traits>
+#include <algorithm>
 
 #include "cuda/kernels/gates.cuh"
 #include "cuda/kernels/small_batch.cuh"

@@ -1,6 +1,5 @@
 // The gradients of both weights for a few rows, outer products: bound by writing them. A thread keeps its pack of each row of x
 // or h in registers and walks down the rows of the gradient.
-#include <type_traits>
 
 #include "cuda/kernels/elementwise.cuh"
 #include "cuda/kernels/pack.cuh"
