@@ -34,16 +34,23 @@ FAULTS = {
         "store_upto(saved + p.H, s.n, count);",
         "default",
     ),
-    "weights of another gate, dots": ("forward_dots.h", "p.w_hh + (2 * p.H + j) * p.H", "p.w_hh + (p.H + j) * p.H", "default"),
+    "weights of another gate": ("forward.h", "p.w_hh + (g * H + j) * H", "p.w_hh + (g * I + j) * H", "default"),
+    "input part of n left out": ("forward.h", "load(n_input[n] + u) + bias.n", "bias.n", "default"),
+    "a tile of rows begun anew": ("forward.h", "o.x + n * o.x_row, o.x_row, o.w_ih[g]", "o.x, o.x_row, o.w_ih[g]", "default"),
+    "another order of sums for the last units": (
+        "forward.h",
+        "sums_of_four(alone, sum);\n        sums[r * row] = sum[0];",
+        "sums[r * row] = 0;\n        for (int i = 0; i < Vec<S>::kLanes; ++i) sums[r * row] += acc[r][0].v[i];",
+        "avx2",
+    ),
+    "widened rows in each other's place": ("forward.h", "free + kGatedRows * I", "free", "default"),
     "half of the lanes not added": ("vec.h", "unpack<2, true>(first, second)", "unpack<2, false>(first, second)", "default"),
-    "input part of n after the hidden sums": (
-        "forward_panels.h",
-        "n_input[r], acc[r][2]);",
-        "acc[r][2], acc[r][2]);",
+    "transposed in another order": (
+        "pack.h",
+        "v[k + 1] = unpack<2, true>(even_low",
+        "v[k + 1] = unpack<2, true>(even_high",
         "default",
     ),
-    "gate offset in the packed weights": ("forward_panels.h", "(g * H + j) * K", "(g * K + j) * K", "default"),
-    "packed in another order": ("pack.h", "w[2 * i] = v[i];", "w[2 * i] = v[n / 2 - 1 - i];", "default"),
     "last columns of a transposed A": (
         "pack.h",
         "int64_t k = whole; k < columns",
@@ -57,6 +64,7 @@ FAULTS = {
         "default",
     ),
     "later blocks of a sum not added": ("matmul.h", "p.accumulate || k0 > 0", "p.accumulate", "default"),
+    "addend with every block": ("matmul.h", "p.addend && k0 + K == p.K", "p.addend", "default"),
     "partial bias sums not added": (
         "gates_backward.h",
         "total.r[v] = total.r[v] + partial.r[v];",

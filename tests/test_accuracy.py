@@ -9,6 +9,8 @@ from torch import Tensor, nn
 SIZES = [
     (1, 64, 64),
     (1, 256, 256),
+    (1, 1024, 1024),
+    (3, 300, 300),
     (8, 128, 128),
     (13, 37, 53),
     (40, 512, 512),
@@ -23,9 +25,6 @@ NAMES = ("hy", "d_input", "d_hx", "d_w_ih", "d_w_hh", "d_b_ih", "d_b_hh")
 # 3 units in the last place off here and 1 there, while half a unit is the rounding of each of the sums that they act on. The
 # default level has no fused multiply-add and rounds twice what torch's kernels round once.
 ALLOWED, ALLOWED_DEFAULT_LEVEL = 1.25, 1.6
-# In the gradient of the state of a single row, the products are added one after the other to a part that is larger than all of
-# them, and here that is done in more steps.
-ALLOWED_ONE_ROW = 2.5
 
 
 def step(cell: nn.GRUCell, dtype: torch.dtype, x: Tensor, h: Tensor, grad: Tensor) -> list[Tensor]:
@@ -52,7 +51,6 @@ def test_rounding_errors(sizes: tuple[int, int, int]) -> None:
         }
 
     reference, measured = errors(theirs), errors(ours)
-    usual = ALLOWED_DEFAULT_LEVEL if torch.ops.gru_ext._cpu_level() == "default" else ALLOWED
+    allowed = ALLOWED_DEFAULT_LEVEL if torch.ops.gru_ext._cpu_level() == "default" else ALLOWED
     for name in NAMES:
-        allowed = ALLOWED_ONE_ROW if n == 1 and name == "d_hx" else usual
         assert measured[name] <= allowed * reference[name], f"{name}: {measured[name]:.3g}, torch's {reference[name]:.3g}"

@@ -15,18 +15,23 @@ namespace {
 
 // Units per part of the gates pass: two cache lines of floats.
 constexpr int64_t kGateStep = 32;
-// Rows per part of a product: a multiple of every level's tile.
-constexpr int64_t kRowStep = 24;
+// Rows per part of a product: a multiple of every level's tile. Of fewer rows, the columns are divided: a multiple of the
+// widest panel, 3 vectors of 16.
+constexpr int64_t kRowStep = 24, kColumnStep = 96;
 // Rows of the batch whose gate gradients exist at a time: for a large batch they stay in the cache between the pass that makes
 // them and the products that use them. A multiple of the products' blocks, so that no sum is divided differently.
 constexpr int64_t kChunkRows = 512;
 
 template <class T>
 void product(const CellKernels<T>& k, const MatmulArgs<T>& p) {
-  parallel_parts(p.M, kRowStep, p.J * p.K, [&](int64_t begin, int64_t end) {
+  const auto rows = [&](const MatmulArgs<T>& columns, int64_t begin, int64_t end) {
     Scratch<Compute<T>> scratch(k.matmul_scratch);
-    k.matmul(p, begin, end, scratch.data());
-  });
+    k.matmul(columns, begin, end, scratch.data());
+  };
+  if (p.M <= kRowStep)
+    parallel_parts(p.J, kColumnStep, p.M * p.K, [&](int64_t begin, int64_t end) { rows(p.columns(begin, end), 0, p.M); });
+  else
+    parallel_parts(p.M, kRowStep, p.J * p.K, [&](int64_t begin, int64_t end) { rows(p, begin, end); });
 }
 
 Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& input, const Tensor& hx, const Tensor& w_ih_,
@@ -44,24 +49,31 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
                d_w_hh = wanted(3, {3 * H, H}), d_b_ih = wanted(4, {3 * H}), d_b_hh = wanted(5, {3 * H});
   const int64_t chunk = std::min(N, kChunkRows);
   const Tensor d_input_gates = at::empty({chunk, 3 * H}, options), d_hidden_gates = at::empty({chunk, 3 * H}, options);
+  // The part of the gradient of the state that does not pass through W_hh.
+  const Tensor d_h = output_mask[1] ? at::empty({chunk, H}, options) : Tensor();
 
   with_kernels(h.scalar_type(), [&](const auto& k) {
     using T = NumberOf<decltype(k)>;
     using S = Compute<T>;
-    S *const di = write<S>(d_input_gates), *const dh = write<S>(d_hidden_gates);
+    S *const di = write<S>(d_input_gates), *const dh = write<S>(d_hidden_gates), *const direct = write<S>(d_h);
     // Once at least: an empty batch has gradients too, which are 0.
     for (int64_t n = 0; n == 0 || n < N; n += kChunkRows) {
       const int64_t rows = std::min(N - n, kChunkRows);
-      S* const d_hx_rows = output_mask[1] ? write<S>(d_hx) + n * H : nullptr;
       const T *const x_rows = read<T>(x) + n * x.stride(0), *const h_rows = read<T>(h) + n * h.stride(0);
-      const GatesBackwardArgs<T> gates = {read<T>(grad) + n * H, read<T>(saved) + n * 4 * H, h_rows, di, dh,          d_hx_rows,
+      const GatesBackwardArgs<T> gates = {read<T>(grad) + n * H, read<T>(saved) + n * 4 * H, h_rows, di, dh,          direct,
                                           write<S>(d_b_ih),      write<S>(d_b_hh),           rows,   H,  h.stride(0), n > 0};
       // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
       parallel_parts(H, kGateStep, 32 * rows, [&](int64_t begin, int64_t end) { k.gates_backward(gates, begin, end); });
-      if (output_mask[0]) product<T>(k, {di, 3 * H, 1, read<T>(w_ih), I, write<S>(d_input) + n * I, rows, I, 3 * H, false});
-      if (output_mask[1]) product<T>(k, {dh, 3 * H, 1, read<T>(w_hh), H, d_hx_rows, rows, H, 3 * H, true});
-      if (output_mask[2]) product<T>(k, {di, 1, 3 * H, x_rows, x.stride(0), write<S>(d_w_ih), 3 * H, I, rows, n > 0});
-      if (output_mask[3]) product<T>(k, {dh, 1, 3 * H, h_rows, h.stride(0), write<S>(d_w_hh), 3 * H, H, rows, n > 0});
+      const auto of_rows = [&](const S* gates, const T* w, int64_t J, S* c, const S* addend) {
+        product<T>(k, {gates, 3 * H, 1, w, J, c + n * J, J, rows, J, 3 * H, /*accumulate=*/false, addend});
+      };
+      const auto of_weights = [&](const S* gates, const T* b, int64_t b_row, int64_t J, S* c) {
+        product<T>(k, {gates, 1, 3 * H, b, b_row, c, J, 3 * H, J, rows, /*accumulate=*/n > 0, nullptr});
+      };
+      if (output_mask[0]) of_rows(di, read<T>(w_ih), I, write<S>(d_input), nullptr);
+      if (output_mask[1]) of_rows(dh, read<T>(w_hh), H, write<S>(d_hx), direct);
+      if (output_mask[2]) of_weights(di, x_rows, x.stride(0), I, write<S>(d_w_ih));
+      if (output_mask[3]) of_weights(dh, h_rows, h.stride(0), H, write<S>(d_w_hh));
     }
   });
 

@@ -3,6 +3,8 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <algorithm>
+
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
 #include "ops/forward_ops.h"
@@ -10,21 +12,24 @@
 namespace gru_ext::cpu {
 namespace {
 
-// Units per part of the dot kernel: two cache lines of floats, so that threads do not share one.
-constexpr int64_t kDotStep = 32;
+// Units per part: two cache lines of floats, so that threads do not share one. Where there are few units, the batch is divided:
+// rows per part, as the kernel takes them.
+constexpr int64_t kUnitStep = 32, kRowStep = 48;
 
 template <class T>
 void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
+  const auto units = [&](const ForwardArgs<T>& rows, int64_t begin, int64_t end) {
+    const int64_t size = k.forward_scratch(rows.N, p.I, p.H);
+    if (size == 0) return k.forward(rows, begin, end, nullptr);
+    Scratch<Compute<T>> scratch(size);
+    k.forward(rows, begin, end, scratch.data());
+  };
+  const auto parts = [](int64_t size, int64_t step) { return (size + step - 1) / step; };
   const int64_t K = p.I + p.H;
-  if (p.N <= k.max_dot_rows) {
-    parallel_parts(p.H, kDotStep, 3 * p.N * K, [&](int64_t begin, int64_t end) { k.forward_dots(p, begin, end); });
-    return;
-  }
-  const int64_t units = k.panel_units, panels = (p.H + units - 1) / units;
-  parallel_parts(panels, 1, 3 * p.N * K * units, [&](int64_t begin, int64_t end) {
-    Scratch<Compute<T>> scratch((3 * units + k.panel_rows) * K);
-    k.forward_panels(p, begin, end, scratch.data());
-  });
+  if (parts(p.H, kUnitStep) >= std::min<int64_t>(at::get_num_threads(), parts(p.N, kRowStep)))
+    parallel_parts(p.H, kUnitStep, 3 * p.N * K, [&](int64_t begin, int64_t end) { units(p, begin, end); });
+  else
+    parallel_parts(p.N, kRowStep, 3 * p.H * K, [&](int64_t begin, int64_t end) { units(p.rows(begin, end), 0, p.H); });
 }
 
 // A Step of ops/forward_ops.h.

@@ -16,15 +16,19 @@ struct Sizes {
   int64_t M, J, K, b_row;
 };
 
+// What is added to the product: nothing, what C held before, or a third matrix.
+enum class Added { nothing, to_c, addend };
+constexpr const char* kAdded[] = {"", " accumulate", " addend"};
+
 template <class T>
 struct Inputs {
-  Buffer<Compute<T>> a, transposed, before;  // A by rows and by columns, and what C holds at first
+  Buffer<Compute<T>> a, transposed, added;  // A by rows and by columns, and what is added to the product
   Buffer<T> b;
 
   Inputs(const Sizes& s, Random& random)
-      : a(s.M * s.K), transposed(s.M * s.K), before(s.M * s.J), b(s.K == 0 ? 0 : (s.K - 1) * s.b_row + s.J) {
+      : a(s.M * s.K), transposed(s.M * s.K), added(s.M * s.J), b(s.K == 0 ? 0 : (s.K - 1) * s.b_row + s.J) {
     random.fill(a, -1, 1);
-    random.fill(before, -1, 1);
+    random.fill(added, -1, 1);
     transpose(s);
     const double scale = 3 / std::sqrt(static_cast<double>(s.K + 1));
     for (int64_t k = 0; k < s.K; ++k)
@@ -49,44 +53,50 @@ std::vector<double> reference(const Sizes& s, const Inputs<T>& in) {
 }
 
 template <class T>
-void run(const CellKernels<T>& k, const Sizes& s, const Inputs<T>& in, bool by_columns, bool accumulate,
-         const Buffer<Compute<T>>& c, int parts, Random& random) {
-  const MatmulArgs<T> args = {by_columns ? in.transposed.data() : in.a.data(),
-                              by_columns ? 1 : s.K,
-                              by_columns ? s.M : 1,
-                              in.b.data(),
-                              s.b_row,
-                              c.data(),
-                              s.M,
-                              s.J,
-                              s.K,
-                              accumulate};
-  if (accumulate) std::memcpy(c.data(), in.before.data(), static_cast<size_t>(c.size()) * sizeof(Compute<T>));
-  for (const auto& [begin, end] : random_parts(random, s.M, parts)) {
-    const Buffer<Compute<T>> scratch(k.matmul_scratch);
-    k.matmul(args, begin, end, scratch.data());
-  }
+MatmulArgs<T> arguments(const Sizes& s, const Inputs<T>& in, bool by_columns, Added added, const Buffer<Compute<T>>& c) {
+  if (added == Added::to_c) std::memcpy(c.data(), in.added.data(), static_cast<size_t>(c.size()) * sizeof(Compute<T>));
+  return {by_columns ? in.transposed.data() : in.a.data(),
+          by_columns ? 1 : s.K,
+          by_columns ? s.M : 1,
+          in.b.data(),
+          s.b_row,
+          c.data(),
+          s.J,
+          s.M,
+          s.J,
+          s.K,
+          added == Added::to_c,
+          added == Added::addend ? in.added.data() : nullptr};
+}
+
+template <class T>
+void run(const CellKernels<T>& k, const MatmulArgs<T>& args, int64_t begin, int64_t end) {
+  const Buffer<Compute<T>> scratch(k.matmul_scratch);
+  k.matmul(args, begin, end, scratch.data());
 }
 
 template <class T>
 void check_case(const std::vector<Level<T>>& levels, const Sizes& s, const Inputs<T>& in, Random& random) {
   using S = Compute<T>;
-  const std::vector<double> product = reference(s, in), before = in.before.values();
+  const std::vector<double> product = reference(s, in), added = in.added.values();
   std::vector<double> sum = product;
-  for (size_t i = 0; i < sum.size(); ++i) sum[i] += before[i];
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += added[i];
   const double allowed = tolerance<T>(s.K);
   for (const Level<T>& level : levels)
     for (const bool by_columns : {false, true})
-      for (const bool accumulate : {false, true}) {
+      for (const Added what : {Added::nothing, Added::to_c, Added::addend}) {
         char text[120];
         std::snprintf(text, sizeof text, "M %d J %d K %d b_row %d%s%s", int(s.M), int(s.J), int(s.K), int(s.b_row),
-                      by_columns ? " A transposed" : "", accumulate ? " accumulate" : "");
+                      by_columns ? " A transposed" : "", kAdded[static_cast<int>(what)]);
         now_checking("matmul", Format<T>::kName, text, level.name);
-        const Buffer<S> whole(s.M * s.J), parts(s.M * s.J);
-        run(level.kernels, s, in, by_columns, accumulate, whole, /*parts=*/1, random);
-        expect_near("c", whole, accumulate ? sum : product, [&](size_t) { return allowed; });
-        run(level.kernels, s, in, by_columns, accumulate, parts, /*parts=*/3, random);
-        expect(parts.same_bits(whole), "the numbers depend on the parts");
+        const Buffer<S> whole(s.M * s.J), rows(s.M * s.J), columns(s.M * s.J);
+        run(level.kernels, arguments(s, in, by_columns, what, whole), 0, s.M);
+        expect_near("c", whole, what == Added::nothing ? product : sum, [&](size_t) { return allowed; });
+        const auto of_rows = arguments(s, in, by_columns, what, rows), of_columns = arguments(s, in, by_columns, what, columns);
+        for (const auto& [begin, end] : random_parts(random, s.M, 3)) run(level.kernels, of_rows, begin, end);
+        for (const auto& [begin, end] : random_parts(random, s.J, 2))
+          run(level.kernels, of_columns.columns(begin, end), 0, s.M);
+        expect(rows.same_bits(whole) && columns.same_bits(whole), "the numbers depend on the parts");
       }
 }
 

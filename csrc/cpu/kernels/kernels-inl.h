@@ -17,19 +17,15 @@ namespace {
 #include "cpu/kernels/tile.h"
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/step.h"
-#include "cpu/kernels/forward_dots.h"
-#include "cpu/kernels/forward_panels.h"
+#include "cpu/kernels/forward.h"
 #include "cpu/kernels/gates_backward.h"
 #include "cpu/kernels/matmul.h"
 
 template <class T>
 constexpr CellKernels<T> cell_kernels() {
   CellKernels<T> k{};
-  k.forward_dots = forward_dots<T>;
-  k.max_dot_rows = kDotsUpTo<T>;
-  k.forward_panels = forward_panels<T>;
-  k.panel_units = Vec<Compute<T>>::kLanes;
-  k.panel_rows = kTileRows;
+  k.forward = forward<T>;
+  k.forward_scratch = forward_scratch<T>;
   k.gates_backward = gates_backward<T>;
   k.matmul = matmul<T>;
   k.matmul_scratch = MatmulScratch<Compute<T>>::kSize;

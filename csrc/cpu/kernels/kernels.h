@@ -38,6 +38,17 @@ struct ForwardArgs {
   T* saved;       // [N, 4H] = r | z | n | q, or null
   int64_t N, I, H;
   int64_t x_row, h_row;
+
+  // Rows [begin, end) of the batch.
+  ForwardArgs rows(int64_t begin, int64_t end) const {
+    ForwardArgs part = *this;
+    part.x += begin * x_row;
+    part.h += begin * h_row;
+    part.hy += begin * H;
+    if (saved) part.saved += begin * 4 * H;
+    part.N = end - begin;
+    return part;
+  }
 };
 
 template <class T>
@@ -47,7 +58,7 @@ struct GatesBackwardArgs {
   const T* h;                  // [N, H], rows h_row apart
   Compute<T>* d_input_gates;   // [N, 3H], the gradient of W_ih x + b_ih
   Compute<T>* d_hidden_gates;  // [N, 3H], the gradient of W_hh h + b_hh
-  Compute<T>* d_h;             // [N, H], the part that does not pass through W_hh; or null
+  Compute<T>* d_h;             // [N, H], the part of the gradient of h that does not pass through W_hh; or null
   Compute<T>* d_b_ih;          // [3H] or null
   Compute<T>* d_b_hh;          // [3H] or null
   int64_t N, H;
@@ -55,31 +66,38 @@ struct GatesBackwardArgs {
   bool accumulate;  // the bias gradients are added to
 };
 
-// C = A B, or C += A B. A is the gradient of gates, so of the compute type; B is a weight or an input.
+// C = A B, C += A B, or C = A B + addend. A is the gradient of gates, so of the compute type; B is a weight or an input.
 template <class T>
 struct MatmulArgs {
   const Compute<T>* a;  // A[m][k] at a[m * a_row + k * a_col], where a_row or a_col is 1
   int64_t a_row, a_col;
   const T* b;  // [K, J], rows b_row apart
   int64_t b_row;
-  Compute<T>* c;  // [M, J]
+  Compute<T>* c;  // [M, J], rows c_row apart
+  int64_t c_row;
   int64_t M, J, K;
   bool accumulate;
+  // As C lies, or null. Added last: where it is larger than the terms of the sum, their roundings are not made at its size.
+  const Compute<T>* addend;
+
+  // Columns [begin, end) of C.
+  MatmulArgs columns(int64_t begin, int64_t end) const {
+    MatmulArgs part = *this;
+    part.b += begin;
+    part.c += begin;
+    if (addend) part.addend += begin;
+    part.J = end - begin;
+    return part;
+  }
 };
 
 // Each kernel works on a part of its output, [begin, end), that the caller may give to one of several threads. The numbers do
-// not depend on how the output is divided.
+// not depend on how the output is divided, nor, in the forward step, those of a row of the batch on the other rows.
 template <class T>
 struct CellKernels {
-  // Units of the state [begin, end), for a small batch: N <= max_dot_rows, up to which it is the quicker kernel; weights are
-  // read as they lie in memory.
-  void (*forward_dots)(const ForwardArgs<T>&, int64_t begin, int64_t end);
-  int64_t max_dot_rows;
-
-  // Panels of panel_units units of the state, [begin, end), for a large batch. Each panel's weights are packed into scratch
-  // of 3 * panel_units * (I + H) numbers, plus panel_rows * (I + H) for T of 16 bits.
-  void (*forward_panels)(const ForwardArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
-  int64_t panel_units, panel_rows;
+  // Units of the state [begin, end); forward_scratch(N, I, H) numbers of scratch.
+  void (*forward)(const ForwardArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
+  int64_t (*forward_scratch)(int64_t N, int64_t I, int64_t H);
 
   // Units of the state [begin, end).
   void (*gates_backward)(const GatesBackwardArgs<T>&, int64_t begin, int64_t end);

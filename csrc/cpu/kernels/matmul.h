@@ -19,10 +19,19 @@ struct MatmulScratch {
   static constexpr int64_t kSize = kPanel + int64_t{kBlockRows} * kBlockK;
 };
 
-// R rows by V vectors of C from one block of the contraction. `count` columns are inside of C.
+// Where a tile goes: the first element, and what is added to it.
+template <class S>
+struct TileTarget {
+  S* c;
+  int64_t c_row;
+  int64_t count;  // columns inside of C
+  bool accumulate;
+  const S* addend;  // or null
+};
+
+// R rows by V vectors of C from one block of the contraction.
 template <int R, int V, class S>
-GRU_EXT_FN void matmul_tile(int64_t K, const S* a, int64_t a_row, int64_t a_col, const S* b, int64_t b_row, S* c, int64_t c_row,
-                            int64_t count, bool accumulate) {
+GRU_EXT_FN void matmul_tile(int64_t K, const S* a, int64_t a_row, int64_t a_col, const S* b, int64_t b_row, TileTarget<S> to) {
   constexpr int n = Vec<S>::kLanes;
   Vec<S> acc[R][V] = {};
   multiply_in_parts(K, a, a_row, a_col, b, b_row, acc);
@@ -30,9 +39,11 @@ GRU_EXT_FN void matmul_tile(int64_t K, const S* a, int64_t a_row, int64_t a_col,
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      S* at = c + r * c_row + v * n;
-      const int64_t lanes = count - v * n;
-      store_upto(at, accumulate ? acc[r][v] + load_upto(at, lanes) : acc[r][v], lanes);
+      const int64_t at = r * to.c_row + v * n, lanes = to.count - v * n;
+      Vec<S> sum = acc[r][v];
+      if (to.accumulate) sum = sum + load_upto(to.c + at, lanes);
+      if (to.addend) sum = sum + load_upto(to.addend + at, lanes);
+      store_upto(to.c + at, sum, lanes);
     }
 }
 
@@ -58,8 +69,10 @@ void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, const Comp
   // Two vectors leave registers for more rows.
   constexpr int rows_per_tile = V == 3 ? kTileRows : kTileRows + kTileRows / 2;
   for_row_tiles<rows_per_tile>(begin, end, [&](int64_t m, auto rows) {
-    matmul_tile<decltype(rows)::value, V>(K, a + (m - begin) * a_row, a_row, a_col, b, b_row, p.c + m * p.J + j, p.J, count,
-                                          p.accumulate || k0 > 0);
+    const int64_t at = m * p.c_row + j;
+    const S* const addend = p.addend && k0 + K == p.K ? p.addend + at : nullptr;
+    matmul_tile<decltype(rows)::value, V>(K, a + (m - begin) * a_row, a_row, a_col, b, b_row,
+                                          {p.c + at, p.c_row, count, p.accumulate || k0 > 0, addend});
   });
 }
 
@@ -90,7 +103,8 @@ void matmul(const MatmulArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scra
   S* const panel = scratch;
   S* const packed_a = scratch + MatmulScratch<S>::kPanel;
   if (p.K == 0 && !p.accumulate)
-    for (int64_t i = begin * p.J; i < end * p.J; ++i) p.c[i] = 0;
+    for (int64_t m = begin; m < end; ++m)
+      for (int64_t i = m * p.c_row; i < m * p.c_row + p.J; ++i) p.c[i] = p.addend ? p.addend[i] : 0;
   const int64_t block_k = p.M <= kFewRows ? kShortK : kBlockK;
   for (int64_t k0 = 0; k0 < p.K; k0 += block_k) {
     const int64_t K = p.K - k0 < block_k ? p.K - k0 : block_k;

@@ -98,8 +98,11 @@ GRU_EXT_FN Vec<Compute<T>> load(const T* p, int64_t count) {
   if constexpr (sizeof(T) == 4) return {(VecF::Raw)_mm256_maskload_ps(p, lane_mask(count, T{}))};
   if constexpr (sizeof(T) == 8) return {(VecD::Raw)_mm256_maskload_pd(p, lane_mask(count, T{}))};
 #endif
-  T lanes[Vec<Compute<T>>::kLanes] = {};
-  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  constexpr int n = Vec<Compute<T>>::kLanes;
+  T lanes[n] = {};
+#pragma GCC unroll 16
+  for (int i = 0; i < n; ++i)
+    if (i < count) lanes[i] = p[i];
   return load(lanes);
 }
 

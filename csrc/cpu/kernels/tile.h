@@ -1,4 +1,4 @@
-// The register tile that every matrix product here is made of: R rows times V vectors of columns, K long.
+// The register tile that the matrix products of the backward step are made of: R rows times V vectors of columns, K long.
 #pragma once
 
 // Rows and vectors that fit the registers beside the operands: 16 registers on SSE and AVX2, 32 on AVX-512 and NEON.
@@ -27,8 +27,8 @@ GRU_EXT_FN void multiply_tile(int64_t K, const S* a, int64_t a_row, int64_t a_co
   }
 }
 
-// Contractions are summed in parts of this length: the rounding error of a sum in sequence grows with its length, and with 64
-// it is no larger than that of the libraries that torch uses.
+// Contractions are summed in parts of this length: the rounding error of a sum in sequence grows with its length, and with
+// 64 it is no larger than that of the libraries that torch uses.
 constexpr int64_t kPartK = 64;
 
 // The same part by part.

@@ -58,30 +58,6 @@ GRU_EXT_FN Vec<S> fma(Vec<S> a, Vec<S> b, Vec<S> c) {
   return a * b + c;
 }
 
-// The lower halves of a and b interleaved, then the upper halves: a0 b0 a1 b1 ..., and the rest.
-template <class S>
-GRU_EXT_FN void interleave(Vec<S>& a, Vec<S>& b) {
-  constexpr int n = Vec<S>::kLanes;
-  typename Vec<S>::RawBits low, high;
-#pragma GCC unroll 16
-  for (int i = 0; i < n; ++i) {
-    low[i] = i / 2 + (i % 2) * n;
-    high[i] = low[i] + n / 2;
-  }
-#if defined(__clang__)
-  typename Vec<S>::Raw l, h;
-#pragma GCC unroll 16
-  for (int i = 0; i < n; ++i) {
-    l[i] = i % 2 ? b.v[i / 2] : a.v[i / 2];
-    h[i] = i % 2 ? b.v[(i + n) / 2] : a.v[(i + n) / 2];
-  }
-#else
-  const typename Vec<S>::Raw l = __builtin_shuffle(a.v, b.v, low), h = __builtin_shuffle(a.v, b.v, high);
-#endif
-  a.v = l;
-  b.v = h;
-}
-
 // In each 16 bytes, within which shuffles are cheap: groups of `width` lanes from a and b in turn, from the lower half of the
 // 16 bytes or from the upper.
 template <int width, bool upper, class S>
@@ -100,6 +76,28 @@ GRU_EXT_FN Vec<S> unpack(Vec<S> a, Vec<S> b) {
   return {result};
 #else
   return {__builtin_shuffle(a.v, b.v, from)};
+#endif
+}
+
+// A vector of the 16 bytes at p, p + step, p + 2 * step ...
+template <class S>
+GRU_EXT_FN Vec<S> load_parts(const S* p, int64_t step) {
+  using Raw = typename Vec<S>::Raw;
+#if GRU_EXT_INTRINSICS == 256
+  const auto part = [&](int i)
+                        __attribute__((always_inline)) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * step)); };
+  return {(Raw)_mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1)};
+#elif GRU_EXT_INTRINSICS == 512
+  const auto part = [&](int i)
+                        __attribute__((always_inline)) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * step)); };
+  const __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1);
+  const __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(part(2)), part(3), 1);
+  return {(Raw)_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1)};
+#else
+  Raw v;
+#pragma GCC unroll 4
+  for (int i = 0; i < GRU_EXT_VEC_BYTES / 16; ++i) __builtin_memcpy(reinterpret_cast<char*>(&v) + 16 * i, p + i * step, 16);
+  return {v};
 #endif
 }
 
