@@ -5,10 +5,6 @@ its weights at the rate at which memory, or the cache that holds them, is read.
 """
 
 import ctypes
-import os
-import shutil
-import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -16,22 +12,18 @@ from typing import Optional
 
 import torch
 
+from . import native
 from .selection import Case
 from .workloads import Cell
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
-_FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
 
 
 def why_unavailable(dtype: torch.dtype) -> Optional[str]:
     """Why there is no limit to compare with, or None."""
     if dtype != torch.float32:
         return "only known for float32"
-    return None if shutil.which(_compiler()) else f"measuring it needs a C++ compiler; there is no {_compiler()}"
-
-
-def _compiler() -> str:
-    return os.environ.get("CXX", "g++")
+    return native.why_unavailable()
 
 
 class Limits:
@@ -40,10 +32,7 @@ class Limits:
     def __init__(self, threads: int, seconds: float = 0.2) -> None:
         self.threads, self.seconds = threads, seconds
         self._bandwidths: dict[int, float] = {}
-        with tempfile.TemporaryDirectory() as folder:
-            library = Path(folder, "limits.so")
-            subprocess.run([_compiler(), *_FLAGS, "-o", library, _SOURCE], check=True)
-            self._library = ctypes.CDLL(str(library))
+        self._library = native.load(_SOURCE, ("-ffp-contract=fast",))
         for name, arguments in (("operations", []), ("read", [ctypes.c_void_p, ctypes.c_size_t])):
             function = getattr(self._library, f"gru_limits_{name}")
             function.restype, function.argtypes = ctypes.c_double, [*arguments, ctypes.c_double]

@@ -151,7 +151,7 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
             continue
         call = peer.build(problem)
         errors[peer.name] = _error(call, problem, expected, peer)
-        wrong = accuracy.why_wrong(errors[peer.name], reference_error, options.dtype)
+        wrong = accuracy.why_wrong(errors[peer.name], reference_error, peer.spacing or torch.finfo(options.dtype).eps)
         if wrong:
             results[peer.name] = Skipped(wrong, wrong=True)
         else:
