@@ -8,7 +8,7 @@ import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 
@@ -53,6 +53,13 @@ class Limits:
                 rates = pool.map(lambda part: self._library.gru_limits_read(part.data_ptr(), count, self.seconds), parts)
                 self._bandwidths[count] = sum(rates) / 1e6
         return self._bandwidths[count]
+
+    def measured(self) -> dict[str, Any]:
+        """The rates that were asked for until now: operations per microsecond, bytes per microsecond by size in bytes."""
+        return {
+            "operations_per_us": self.operations_per_us,
+            "bytes_per_us": {4 * count * self.threads: rate for count, rate in sorted(self._bandwidths.items())},
+        }
 
     def of_cell(self, cell: Cell, trains: bool) -> float:
         """The least time of a step in microseconds, the mean over the cell's batch sizes.

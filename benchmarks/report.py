@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Optional
 
+from . import environment
+from .limits import Limits
 from .peers import REFERENCE, Peer
 from .runner import Measured, Options, Quartiles, Result, Skipped
 from .workloads import Cell
@@ -16,7 +18,12 @@ _SLACK = 0.5
 
 
 def to_json(
-    machine: dict[str, Any], options: Options, peers: Sequence[Peer], skipped: dict[str, str], results: Sequence[Result]
+    machine: dict[str, Any],
+    options: Options,
+    peers: Sequence[Peer],
+    skipped: dict[str, str],
+    results: Sequence[Result],
+    limits: Optional[Limits] = None,
 ) -> Any:
     """Everything that was measured, for `json.dump`.
 
@@ -26,6 +33,7 @@ def to_json(
         peers: those that ran.
         skipped: name and reason of those that could not.
         results: one for each case.
+        limits: of this processor, where they are known.
     """
     return {
         "format": FORMAT,
@@ -34,6 +42,7 @@ def to_json(
         "reference": REFERENCE,
         "peers": {peer.name: peer.version() for peer in peers},
         "skipped": skipped,
+        "limits": limits.measured() if limits else None,
         "results": [_case(result) for result in results],
     }
 
@@ -68,6 +77,13 @@ def header(machine: dict[str, Any], options: Options, peers: Sequence[Peer], ski
     ]
     if machine["load_average"] + machine["threads"] > machine["cpus"] + _SLACK:
         lines.append("- the machine was BUSY with other work when this started: do not rely on these times")
+    level, memory = (find(machine["environment"]) for find in (environment.level_of, environment.memory_of))
+    if level:
+        lines.append(
+            f"- level {level} for both cells; the matrix products of torch's are in a library that it does not hold back"
+        )
+    if memory:
+        lines.append(f"- memory: what a step frees is {memory}")
     lines += [f"- environment: {name}={value}" for name, value in machine["environment"].items()]
     return "\n".join(lines)
 
