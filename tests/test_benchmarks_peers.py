@@ -55,7 +55,7 @@ def test_peer_gives_the_numbers_of_the_stock_cell(name: str, workload: str, mode
         # 8 bits: as the benchmarks themselves judge it. They tell it from a wrong formula: see the peer with its gates swapped.
         tolerance = 8 * peer.spacing
     peer.start_case()
-    found = accuracy.run_call(problem, peer.build(problem))
+    found = peer.arrange(problem, accuracy.run_call(problem, peer.build(problem)))
     stock = list(accuracy.flatten(accuracy.run_call(problem, accuracy.reference_call(problem))))
     assert accuracy.error(found, [tensor.double() for tensor in stock], peer.to_torch) <= tolerance
 

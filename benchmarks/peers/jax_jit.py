@@ -37,6 +37,16 @@ class JaxJit(Peer):
         calls = [_training_call(problem, trial) for trial in problem.trials]
         return calls[0] if len(calls) == 1 else lambda: [call() for call in calls]
 
+    def arrange(self, problem: Problem, result: Any) -> Any:
+        if not problem.case.mode.trains:
+            return result
+        results = [result] if len(problem.trials) == 1 else result
+        # Step by step the states of all cells, then the gradients, those of the inputs cell by cell.
+        return [
+            [[states[t] for t in range(problem.case.steps) for states in seen], [list(g) for g in of_inputs], *of_others]
+            for seen, (of_inputs, *of_others) in results
+        ]
+
 
 def _jax() -> Any:
     """The module, on as many threads as torch has. That number is read once, when the first array is made."""
@@ -68,21 +78,19 @@ def _cell(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
 
 
 def _training_call(problem: Problem, trial: Trial) -> Call:
-    """One jitted function for all steps and their backward pass; the loop of each cell is a scan, as in JAX's programs."""
+    """One jitted function for all steps and their backward pass; each cell's loop is a scan, as in JAX's programs."""
     jax = _jax()
-    steps = problem.case.steps
 
-    def states(inputs: list[list[Any]], first: list[Any], parameters: list[list[Any]]) -> list[Any]:
-        by_cell = [_unroll(xs, h, ps) for xs, h, ps in zip(inputs, first, parameters, strict=True)]
-        return [state for at_step in zip(*by_cell, strict=True) for state in at_step]
+    def states(inputs: list[Any], first: list[Any], parameters: list[list[Any]]) -> list[Any]:
+        return [_scan(xs, h, ps) for xs, h, ps in zip(inputs, first, parameters, strict=True)]
 
     @jax.jit
-    def run(inputs: list[list[Any]], first: list[Any], parameters: list[list[Any]], grads: list[Any]) -> Any:
+    def run(inputs: list[Any], first: list[Any], parameters: list[list[Any]], grads: list[Any]) -> Any:
         seen, backward = jax.vjp(states, inputs, first, parameters)
-        return seen, backward(grads * steps)
+        return seen, backward([jax.numpy.broadcast_to(g, ys.shape) for g, ys in zip(grads, seen, strict=True)])
 
     arguments = (
-        [_arrays(xs) for xs in trial.inputs],
+        _arrays([torch.stack(xs) for xs in trial.inputs]),
         _arrays(trial.states),
         [_arrays(list(cell.parameters())) for cell in problem.cells],
         _arrays(trial.grads),
@@ -90,8 +98,8 @@ def _training_call(problem: Problem, trial: Trial) -> Call:
     return lambda: run(*arguments)
 
 
-def _unroll(inputs: list[Any], state: Any, parameters: list[Any]) -> list[Any]:
-    """The states after each step."""
+def _scan(inputs: Any, state: Any, parameters: list[Any]) -> Any:
+    """The states [T, N, H] after each step on inputs [T, N, I]."""
     import jax
 
     biases = parameters[2:] or [0.0, 0.0]
@@ -101,5 +109,5 @@ def _unroll(inputs: list[Any], state: Any, parameters: list[Any]) -> list[Any]:
         return y, y
 
     if len(inputs) == 1:
-        return [step(state, inputs[0])[0]]
-    return list(jax.lax.scan(step, state, jax.numpy.stack(inputs))[1])
+        return step(state, inputs[0])[0][None]
+    return jax.lax.scan(step, state, inputs)[1]

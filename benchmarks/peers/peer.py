@@ -67,6 +67,10 @@ class Peer(ABC):
         """The inverse of :meth:`adopt`, for the comparison of results; not timed."""
         return array
 
+    def arrange(self, problem: Problem, result: Any) -> Any:
+        """What a call of :meth:`build` returned, nested as the calls of :mod:`benchmarks.cases` return it; not timed."""
+        return result
+
     def why_not(self, problem: Problem) -> Optional[str]:
         """Why this peer cannot run a case, or None."""
         if problem.case.mode.trains and not self.trains:
