@@ -5,6 +5,7 @@ its weights at the rate at which memory, or the cache that holds them, is read.
 """
 
 import ctypes
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,8 @@ from .selection import Case
 from .workloads import Cell
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
+# What a kernel of a level is compiled for. They are x86's; elsewhere there is one level.
+_PROCESSORS = {"default": "x86-64", "avx2": "haswell"}
 
 
 def why_unavailable(dtype: torch.dtype) -> Optional[str]:
@@ -27,12 +30,21 @@ def why_unavailable(dtype: torch.dtype) -> Optional[str]:
 
 
 class Limits:
-    """Rates of so many threads at a time, each measured when first asked for."""
+    """Rates of so many threads at a time, each measured when first asked for.
 
-    def __init__(self, threads: int, seconds: float = 0.2) -> None:
+    Args:
+        threads: together.
+        seconds: for each measurement.
+        level: of the instruction set, one of :data:`benchmarks.environment.LEVELS`; where empty, all that the processor has.
+    """
+
+    def __init__(self, threads: int, seconds: float = 0.2, level: str = "") -> None:
         self.threads, self.seconds = threads, seconds
         self._bandwidths: dict[int, float] = {}
-        self._library = native.load(_SOURCE, ("-ffp-contract=fast",))
+        flags = ["-ffp-contract=fast"]
+        if level and platform.machine() in ("x86_64", "AMD64"):
+            flags.append(f"-march={_PROCESSORS[level]}")
+        self._library = native.load(_SOURCE, flags)
         for name, arguments in (("operations", []), ("read", [ctypes.c_void_p, ctypes.c_size_t])):
             function = getattr(self._library, f"gru_limits_{name}")
             function.restype, function.argtypes = ctypes.c_double, [*arguments, ctypes.c_double]

@@ -72,6 +72,11 @@ def header(machine: dict[str, Any], options: Options, peers: Sequence[Peer], ski
         f"- gru_ext {machine['gru_ext']}: {ours}",
         f"- peers: {', '.join(f'{peer.name} ({peer.version()})' for peer in peers)}",
         *(f"- skipped: {name}: {reason}" for name, reason in skipped.items()),
+        *(
+            f"- {peer.name} computes with numbers {peer.spacing:.1%} of the largest apart: its errors are judged by that"
+            for peer in peers
+            if peer.spacing is not None
+        ),
         f"- method: {str(options.dtype).removeprefix('torch.')}; rounds of one block of about {1e3 * options.block:g} ms "
         f"for each peer, {options.seconds:g} s and at least {options.min_rounds} rounds a case; medians, quartiles in brackets",
     ]

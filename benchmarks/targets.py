@@ -84,9 +84,13 @@ def ratios(run: Run, mode: Mode) -> list[Verdict]:
     for result, reference, ours in run.measured(mode):
         targets = RATIOS.get(size_of(result))
         if targets is not None and result.case.workload.name.startswith("grid"):
-            most = None if result.limit is None else reference.microseconds.median / result.limit
-            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, most))
+            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, _most(result, reference)))
     return found
+
+
+def _most(result: Result, other: Measured) -> Optional[float]:
+    """How many times as fast as another a step at the limit would be."""
+    return None if result.limit is None else other.microseconds.median / result.limit
 
 
 def _name(run: Run, result: Result) -> str:
@@ -146,9 +150,8 @@ def _two_threads(least: float, applies: Callable[[Size], bool]) -> Callable[[Seq
                 for result, _, ours in run.measured(mode):
                     size, before = size_of(result), alone.get((run.memory, result.case.name))
                     if before is not None and size is not None and applies(size):
-                        time = before.microseconds.median
-                        most = None if result.limit is None else time / result.limit
-                        found.append(Verdict(_name(run, result), least, time / ours.microseconds.median, most))
+                        ratio = before.microseconds.median / ours.microseconds.median
+                        found.append(Verdict(_name(run, result), least, ratio, _most(result, before)))
         return found
 
     return verdicts
@@ -158,7 +161,9 @@ def _at_level(level: str) -> Callable[[Sequence[Run]], list[Verdict]]:
     def verdicts(runs: Sequence[Run]) -> list[Verdict]:
         cases = ((run, case) for run in runs if run.level == level for mode in Mode for case in run.measured(mode))
         # The upper quartile: slower beyond the spread is what must not be.
-        return [Verdict(_name(run, result), 1, ours.ratio.q3) for run, (result, _, ours) in cases]
+        return [
+            Verdict(_name(run, result), 1, ours.ratio.q3, _most(result, reference)) for run, (result, reference, ours) in cases
+        ]
 
     return verdicts
 

@@ -129,6 +129,9 @@ def test_levels_count_what_is_slower_beyond_the_spread() -> None:
     results = [_result((1, n, n), Mode.INFERENCE, {OURS: ratio}) for n, ratio in ((3, 0.9), (4, 0.995), (5, 1.1))]
     words = [word for _, _, word in _verdicts("level avx2", _run(results, **LEVELS["avx2"]))]
     assert words == [MISSED, MET, MET]
+    # 100 us against at least 120 with the instructions of this level.
+    forbidden = _run([_result((1, 3, 3), Mode.INFERENCE, {OURS: 0.8}, limit=120)], **LEVELS["avx2"])
+    assert [word for _, _, word in _verdicts("level avx2", forbidden)] == [OUT_OF_REACH]
     assert _verdicts("level default", _run(results, **LEVELS["avx2"])) == []
 
 

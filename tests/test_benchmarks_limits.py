@@ -4,13 +4,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Optional
 
 import pytest
 import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import limits  # noqa: E402
+from benchmarks import limits, native  # noqa: E402
 from benchmarks.limits import Limits  # noqa: E402
 from benchmarks.selection import Case  # noqa: E402
 from benchmarks.workloads import Cell, Mode, Workload  # noqa: E402
@@ -54,6 +55,17 @@ def test_rates_are_measured(threads: int) -> None:
     measured = Limits(threads, seconds=0.002)
     # A megaflop and a megabyte per second: any processor that runs this does more.
     assert measured.operations_per_us > 1 and measured.bytes_per_us(1 << 20) > 1
+
+
+@needs_compiler
+@pytest.mark.parametrize(("machine", "flag"), [("x86_64", "-march=x86-64"), ("aarch64", None)])
+def test_a_level_has_limits_of_its_own(machine: str, flag: Optional[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+    load = native.load
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(native, "load", lambda source, flags: given.append(flags) or load(source))
+    Limits(1, level="default")
+    assert [word for word in given[0] if "-march" in word] == ([flag] if flag else [])
 
 
 @needs_compiler
