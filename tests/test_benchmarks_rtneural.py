@@ -79,4 +79,4 @@ def test_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("RTNEURAL", raising=False)
     assert "RTNEURAL is not set" in PEER.why_unavailable()
     monkeypatch.setenv("RTNEURAL", str(tmp_path))
-    assert "there is no RTNeural/RTNeural.h" in PEER.why_unavailable()
+    assert "without RTNeural/RTNeural.h" in PEER.why_unavailable()

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import re
 import sys
 import weakref
 from functools import partial
@@ -74,8 +75,9 @@ def _loaded() -> tuple[Optional[ctypes.CDLL], Optional[str]]:
     try:
         library = native.load(Path(__file__).with_suffix(".cpp"), _FLAGS)
     except RuntimeError as error:
-        (reason, *_) = [line for line in str(error).splitlines() if "error" in line]
-        return None, f"cannot be linked: {reason}"
+        # The compiler's or the linker's first complaint, without the place that it is about.
+        found = re.search(r"(?:error|ld): (.+)", str(error))
+        return None, f"cannot be linked: {found[1] if found else error}"
     library.gru_onednn_create.restype = ctypes.c_void_p
     library.gru_onednn_version.restype = ctypes.c_char_p
     return library, None

@@ -29,9 +29,9 @@ class RtNeural(NumpyPeer):
 
     def why_unavailable(self) -> Optional[str]:
         if not os.environ.get("RTNEURAL"):
-            return "RTNEURAL is not set: to a folder with the source of RTNeural"
+            return "RTNEURAL is not set; it names a folder with RTNeural's source"
         if not (_source() / "RTNeural/RTNeural.h").is_file():
-            return f"RTNEURAL is {_source()}, where there is no RTNeural/RTNeural.h"
+            return "RTNEURAL names a folder without RTNeural/RTNeural.h"
         return native.why_unavailable()
 
     def version(self) -> str:
