@@ -140,7 +140,9 @@ def _share(run: Run) -> Figure:
         frame.invert_yaxis()
         frame.set_title(title, fontsize=10, loc="left")
         frame.set_xlabel("share of the limit, %")
-        frame.set_xlim(0, 100)
+        # With --level the limit is the level's, which a library that knows no level can pass.
+        frame.set_xlim(0, max(100.0, frame.get_xlim()[1]))
+        frame.axvline(100, color=_INK, linewidth=0.8)
         _tidy(frame)
     frames[0].set_ylabel("N × I × H")
     _legend(figure, frames)

@@ -78,3 +78,11 @@ def test_says_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "float32" in limits.why_unavailable(torch.bfloat16)
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert "no-such-compiler" in limits.why_unavailable(torch.float32)
+
+
+@needs_compiler
+def test_what_does_not_compile_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "wrong.cpp"
+    source.write_text("int main() { return nothing; }")
+    with pytest.raises(RuntimeError, match=r"cannot compile wrong\.cpp:(.|\n)*nothing"):
+        native.load(source)
