@@ -52,9 +52,9 @@ def text(runs: Sequence[Run]) -> str:
     parts = [METHOD.read_text().rstrip(), "## Results"]
     if not runs:
         parts.append("There are none yet.")
-    for machine, of_machine in groupby(runs, key=lambda run: run.machine["cpu"]):
+    for machine, of_machine in groupby(runs, key=lambda run: f"{run.machine['cpu']}, {run.machine['cpus']} CPUs"):
         group = list(of_machine)
-        parts.append(f"### {machine}, {group[0].machine['cpus']} CPUs")
+        parts.append(f"### {machine}")
         for run in group:
             parts += _run(run)
         parts += [f"#### Where we are not faster: {machine}", *_not_faster(group)]
@@ -91,7 +91,7 @@ def _run(run: Run) -> Iterable[str]:
     yield f"#### {run.title}"
     lines = [
         f"[{run.name}.json](../benchmarks/results/{run.name}.json): torch {about['torch']} at level {about['torch_level']}, "
-        f"gru_ext {about['gru_ext']} at level {about['gru_ext_level']}, Python {about['python']}.",
+        f"gru_ext {about['gru_ext']} at level {about['gru_ext_level'] or 'none: not compiled'}, Python {about['python']}.",
         f"Peers: {', '.join(f'{name} ({version})' for name, version in run.peers.items())}.",
     ]
     if run.limits is not None:

@@ -34,7 +34,12 @@ def describe() -> dict[str, Any]:
 def _cpu_model() -> str:
     record = Path("/proc/cpuinfo")
     if record.exists():
+        fields: dict[str, str] = {}
         for line in record.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+            name, _, value = line.partition(":")
+            fields.setdefault(name.strip(), value.strip())
+        if "model name" in fields:
+            # Virtual machines give processors of different generations the same name.
+            numbers = [f"{name.split()[-1]} {fields[name]}" for name in ("cpu family", "model") if name in fields]
+            return fields["model name"] + (f" ({', '.join(numbers)})" if numbers else "")
     return platform.processor() or platform.machine()

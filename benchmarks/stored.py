@@ -89,7 +89,10 @@ def load(path: Path) -> Run:
 def load_all(folder: Path) -> list[Run]:
     """All files of a folder: those of one machine together, the plainest first."""
     runs = [load(path) for path in sorted(folder.glob("*.json"))]
-    return sorted(runs, key=lambda run: (run.machine["cpu"], run.level, run.dtype != "float32", run.threads, run.memory))
+    return sorted(
+        runs,
+        key=lambda run: (run.machine["cpu"], run.machine["cpus"], run.level, run.dtype != "float32", run.threads, run.memory),
+    )
 
 
 def _result(case: dict[str, Any]) -> Result:
