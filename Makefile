@@ -13,7 +13,7 @@ define HELP
 make demo       train a classifier with torch's GRU cell and with gru_ext's, side by side; writes demo/
 make test       run the tests; ARGS="tests/test_values.py -x" is passed on to pytest
 make test-slow  run the proofs that take minutes
-make bench      measure against torch.nn.GRUCell; ARGS is passed on
+make bench      measure against torch.nn.GRUCell; ARGS is passed on; with ARGS="--peers all" it installs all others
 make gpu-check  test and measure the CUDA kernels where there is a GPU; needs torch, nvcc and no network
 make cuda-build compile and link the CUDA kernels into build/cuda, to examine them where there is no GPU; needs nvcc
 make lint       check style and formatting of Python and C++
@@ -52,7 +52,7 @@ test: $(DONE)/package $(DONE)/dev
 test-slow: $(DONE)/package $(DONE)/dev
 	@$(PY) -m pytest -q -m slow $(ARGS)
 
-bench: $(DONE)/package $(DONE)/demo
+bench: $(DONE)/package $(DONE)/$(if $(findstring --peers all,$(ARGS)),bench,demo)
 	@$(PY) -m benchmarks $(ARGS)
 
 cuda-build: $(DONE)/package
@@ -116,7 +116,7 @@ $(DONE)/package: $(DONE)/build $(DONE)/package.for setup.py tools/cuda_toolkit.p
 	@$(PY) tools/install.py --no-build-isolation --no-deps -e .
 	@touch $@
 
-$(DONE)/demo $(DONE)/dev: $(DONE)/build
-	@echo "      installing what 'make $(if $(findstring dev,$(@F)),test,demo)' needs"
+$(DONE)/demo $(DONE)/bench $(DONE)/dev: $(DONE)/build
+	@echo "      installing what 'make $(if $(findstring dev,$(@F)),test,$(@F))' needs"
 	@$(INSTALL) -c $(DONE)/torch $$($(PY) tools/extras.py $(@F))
 	@touch $@

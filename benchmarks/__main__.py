@@ -10,7 +10,7 @@ from typing import Optional
 
 import torch
 
-from . import limits, machine, report
+from . import environment, limits, machine, report
 from .grid import GRID
 from .limits import Limits
 from .peers import REFERENCE, Peer, all_peers
@@ -48,6 +48,7 @@ def _parser(known: dict[str, Peer]) -> argparse.ArgumentParser:
     how.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     how.add_argument("--seconds", type=_positive(float), default=Options.seconds, help="for each case (default %(default)s)")
     how.add_argument("--quick", action="store_true", help="short blocks and few rounds: shows that all runs, not how fast")
+    environment.add_arguments(how)
     how.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     return parser
 
@@ -103,6 +104,7 @@ def main(argv: Optional[list[str]] = None) -> int:
         return 0
     if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
         parser.error(f"--json: there is no folder {arguments.json.absolute().parent}")
+    environment.restart_with(environment.wanted(arguments), sys.argv[1:] if argv is None else argv)
     peers, skipped = _chosen_peers(parser, known, arguments.peers)
     torch.set_num_threads(arguments.threads)
     options = Options(getattr(torch, arguments.dtype), arguments.seconds)
@@ -112,7 +114,7 @@ def main(argv: Optional[list[str]] = None) -> int:
     no_limit = limits.why_unavailable(options.dtype)
     if no_limit is not None:
         skipped["share of the limit"] = no_limit
-    most = Limits(arguments.threads) if no_limit is None else None
+    most = Limits(arguments.threads, level=environment.level_of(about["environment"])) if no_limit is None else None
     print(report.header(about, options, peers, skipped), end="\n\n", flush=True)
     results: list[Result] = []
     interrupted = False
@@ -128,7 +130,9 @@ def main(argv: Optional[list[str]] = None) -> int:
         if results:
             print(report.table(results), report.summary(results), sep="\n\n")
             if arguments.json is not None:
-                arguments.json.write_text(json.dumps(report.to_json(about, options, peers, skipped, results), indent=1) + "\n")
+                arguments.json.write_text(
+                    json.dumps(report.to_json(about, options, peers, skipped, results, most), indent=1) + "\n"
+                )
     wrong = any(isinstance(outcome, Skipped) and outcome.wrong for result in results for outcome in result.peers.values())
     return _INTERRUPTED if interrupted else int(wrong)
 

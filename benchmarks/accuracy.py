@@ -58,9 +58,15 @@ def error(result: Any, expected: list[Tensor], to_torch: Callable[[Any], Tensor]
     return worst
 
 
-def why_wrong(found: float, reference: float, dtype: torch.dtype) -> str:
-    """A sentence where a peer's error is no rounding error of this dtype, judged by nn.GRUCell's own; else empty."""
-    allowed = _LEEWAY * max(reference, torch.finfo(dtype).eps)
+def why_wrong(found: float, reference: float, epsilon: float) -> str:
+    """A sentence where a peer's error is no rounding error, else empty.
+
+    Args:
+        found: the peer's :func:`error`.
+        reference: nn.GRUCell's.
+        epsilon: the distance of neighbouring numbers in the peer's arithmetic, at 1.
+    """
+    allowed = _LEEWAY * max(reference, epsilon)
     if found <= allowed:
         return ""
     return f"wrong numbers: off by {found:.1e} of the largest value, nn.GRUCell by {reference:.1e}"

@@ -5,45 +5,46 @@ its weights at the rate at which memory, or the cache that holds them, is read.
 """
 
 import ctypes
-import os
-import shutil
-import subprocess
-import tempfile
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 
+from . import native
 from .selection import Case
 from .workloads import Cell
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
-_FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-Wno-psabi", "-shared", "-fPIC"]
+# What a kernel of a level is compiled for. They are x86's; elsewhere there is one level.
+_PROCESSORS = {"default": "x86-64", "avx2": "haswell"}
 
 
 def why_unavailable(dtype: torch.dtype) -> Optional[str]:
     """Why there is no limit to compare with, or None."""
     if dtype != torch.float32:
         return "only known for float32"
-    return None if shutil.which(_compiler()) else f"measuring it needs a C++ compiler; there is no {_compiler()}"
-
-
-def _compiler() -> str:
-    return os.environ.get("CXX", "g++")
+    return native.why_unavailable()
 
 
 class Limits:
-    """Rates of so many threads at a time, each measured when first asked for."""
+    """Rates of so many threads at a time, each measured when first asked for.
 
-    def __init__(self, threads: int, seconds: float = 0.2) -> None:
+    Args:
+        threads: together.
+        seconds: for each measurement.
+        level: of the instruction set, one of :data:`benchmarks.environment.LEVELS`; where empty, all that the processor has.
+    """
+
+    def __init__(self, threads: int, seconds: float = 0.2, level: str = "") -> None:
         self.threads, self.seconds = threads, seconds
         self._bandwidths: dict[int, float] = {}
-        with tempfile.TemporaryDirectory() as folder:
-            library = Path(folder, "limits.so")
-            subprocess.run([_compiler(), *_FLAGS, "-o", library, _SOURCE], check=True)
-            self._library = ctypes.CDLL(str(library))
+        flags = ["-ffp-contract=fast"]
+        if level and platform.machine() in ("x86_64", "AMD64"):
+            flags.append(f"-march={_PROCESSORS[level]}")
+        self._library = native.load(_SOURCE, flags)
         for name, arguments in (("operations", []), ("read", [ctypes.c_void_p, ctypes.c_size_t])):
             function = getattr(self._library, f"gru_limits_{name}")
             function.restype, function.argtypes = ctypes.c_double, [*arguments, ctypes.c_double]
@@ -64,6 +65,13 @@ class Limits:
                 rates = pool.map(lambda part: self._library.gru_limits_read(part.data_ptr(), count, self.seconds), parts)
                 self._bandwidths[count] = sum(rates) / 1e6
         return self._bandwidths[count]
+
+    def measured(self) -> dict[str, Any]:
+        """The rates that were asked for until now: operations per microsecond, bytes per microsecond by size in bytes."""
+        return {
+            "operations_per_us": self.operations_per_us,
+            "bytes_per_us": {4 * count * self.threads: rate for count, rate in sorted(self._bandwidths.items())},
+        }
 
     def of_cell(self, cell: Cell, trains: bool) -> float:
         """The least time of a step in microseconds, the mean over the cell's batch sizes.

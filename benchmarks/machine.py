@@ -10,15 +10,7 @@ import torch
 import gru_ext
 from gru_ext import _library
 
-# They change which code runs or on how many threads, so a result is not to be read without them.
-_TELLING_VARIABLES = (
-    "GRU_EXT_ISA",
-    "GRU_EXT_NO_EXT",
-    "ATEN_CPU_CAPABILITY",
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "KMP_AFFINITY",
-)
+from .environment import TELLING
 
 
 def describe() -> dict[str, Any]:
@@ -35,14 +27,19 @@ def describe() -> dict[str, Any]:
         "gru_ext": gru_ext.__version__,
         "gru_ext_level": torch.ops.gru_ext._cpu_level() if _library.reason is None else None,
         "gru_ext_fallback": _library.reason,
-        "environment": {name: os.environ[name] for name in _TELLING_VARIABLES if name in os.environ},
+        "environment": {name: os.environ[name] for name in TELLING if name in os.environ},
     }
 
 
 def _cpu_model() -> str:
     record = Path("/proc/cpuinfo")
     if record.exists():
+        fields: dict[str, str] = {}
         for line in record.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+            name, _, value = line.partition(":")
+            fields.setdefault(name.strip(), value.strip())
+        if "model name" in fields:
+            # Virtual machines give processors of different generations the same name.
+            numbers = [f"{name.split()[-1]} {fields[name]}" for name in ("cpu family", "model") if name in fields]
+            return fields["model name"] + (f" ({', '.join(numbers)})" if numbers else "")
     return platform.processor() or platform.machine()

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Optional
 
+from . import environment
+from .limits import Limits
 from .peers import REFERENCE, Peer
 from .runner import Measured, Options, Quartiles, Result, Skipped
 from .workloads import Cell
@@ -16,7 +18,12 @@ _SLACK = 0.5
 
 
 def to_json(
-    machine: dict[str, Any], options: Options, peers: Sequence[Peer], skipped: dict[str, str], results: Sequence[Result]
+    machine: dict[str, Any],
+    options: Options,
+    peers: Sequence[Peer],
+    skipped: dict[str, str],
+    results: Sequence[Result],
+    limits: Optional[Limits] = None,
 ) -> Any:
     """Everything that was measured, for `json.dump`.
 
@@ -26,6 +33,7 @@ def to_json(
         peers: those that ran.
         skipped: name and reason of those that could not.
         results: one for each case.
+        limits: of this processor, where they are known.
     """
     return {
         "format": FORMAT,
@@ -34,6 +42,7 @@ def to_json(
         "reference": REFERENCE,
         "peers": {peer.name: peer.version() for peer in peers},
         "skipped": skipped,
+        "limits": limits.measured() if limits else None,
         "results": [_case(result) for result in results],
     }
 
@@ -63,13 +72,30 @@ def header(machine: dict[str, Any], options: Options, peers: Sequence[Peer], ski
         f"- gru_ext {machine['gru_ext']}: {ours}",
         f"- peers: {', '.join(f'{peer.name} ({peer.version()})' for peer in peers)}",
         *(f"- skipped: {name}: {reason}" for name, reason in skipped.items()),
+        *(
+            f"- {peer.name} computes with numbers {peer.spacing:.1%} of the largest apart: its errors are judged by that"
+            for peer in peers
+            if peer.spacing is not None
+        ),
         f"- method: {str(options.dtype).removeprefix('torch.')}; rounds of one block of about {1e3 * options.block:g} ms "
         f"for each peer, {options.seconds:g} s and at least {options.min_rounds} rounds a case; medians, quartiles in brackets",
     ]
-    if machine["load_average"] + machine["threads"] > machine["cpus"] + _SLACK:
+    if busy(machine):
         lines.append("- the machine was BUSY with other work when this started: do not rely on these times")
+    level, memory = (find(machine["environment"]) for find in (environment.level_of, environment.memory_of))
+    if level:
+        lines.append(
+            f"- level {level} for both cells; the matrix products of torch's are in a library that it does not hold back"
+        )
+    if memory:
+        lines.append(f"- memory: what a step frees is {memory}")
     lines += [f"- environment: {name}={value}" for name, value in machine["environment"].items()]
     return "\n".join(lines)
+
+
+def busy(machine: dict[str, Any]) -> bool:
+    """Whether the machine had other work when this started."""
+    return machine["load_average"] + machine["threads"] > machine["cpus"] + _SLACK
 
 
 def table(results: Sequence[Result]) -> str:
@@ -85,9 +111,9 @@ def table(results: Sequence[Result]) -> str:
         ]
         for name, outcome in result.peers.items():
             if isinstance(outcome, Measured):
-                ratio = "1" if name == REFERENCE else _spread(outcome.ratio, "{:.2f}".format)
+                ratio = "1" if name == REFERENCE else spread(outcome.ratio)
                 share = f"{result.limit / outcome.microseconds.median:.0%}" if result.limit is not None else ""
-                rows.append([result.case.name, *sizes, name, _spread(outcome.microseconds, _three_digits), ratio, share])
+                rows.append([result.case.name, *sizes, name, spread(outcome.microseconds, three_digits), ratio, share])
             elif outcome.wrong:
                 rows.append([result.case.name, *sizes, name, "not timed", outcome.reason, ""])
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
@@ -106,11 +132,13 @@ def _batches(cell: Cell) -> str:
     return str(low) if low == high else f"{low}..{high}"
 
 
-def _spread(value: Quartiles, show: Callable[[float], str]) -> str:
+def spread(value: Quartiles, show: Callable[[float], str] = "{:.2f}".format) -> str:
+    """A median with its quartiles in brackets."""
     return f"{show(value.median)} ({show(value.q1)} to {show(value.q3)})"
 
 
-def _three_digits(value: float) -> str:
+def three_digits(value: float) -> str:
+    """Microseconds, with no more digits than their spread deserves."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 

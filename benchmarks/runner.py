@@ -151,7 +151,7 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
             continue
         call = peer.build(problem)
         errors[peer.name] = _error(call, problem, expected, peer)
-        wrong = accuracy.why_wrong(errors[peer.name], reference_error, options.dtype)
+        wrong = accuracy.why_wrong(errors[peer.name], reference_error, peer.spacing or torch.finfo(options.dtype).eps)
         if wrong:
             results[peer.name] = Skipped(wrong, wrong=True)
         else:
@@ -173,5 +173,7 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
 
 
 def _error(call: Call, problem: cases.Problem, expected: list[torch.Tensor], peer: Optional[Peer] = None) -> float:
-    to_torch = peer.to_torch if peer else lambda tensor: tensor
-    return accuracy.error(accuracy.run_call(problem, call), expected, to_torch)
+    result = accuracy.run_call(problem, call)
+    if peer is None:
+        return accuracy.error(result, expected, lambda tensor: tensor)
+    return accuracy.error(peer.arrange(problem, result), expected, peer.to_torch)

@@ -191,7 +191,7 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
 
 def test_json_of_a_quick_run(quick_run: tuple[str, dict]) -> None:
     _, written = quick_run
-    assert written.keys() == {"format", "machine", "options", "reference", "peers", "skipped", "results"}
+    assert written.keys() == {"format", "machine", "options", "reference", "peers", "skipped", "limits", "results"}
     assert written["format"] == report.FORMAT and written["reference"] == REFERENCE and written["skipped"] == {}
     assert written["machine"]["cpu"] and written["machine"]["torch"] == torch.__version__ and written["machine"]["threads"] == 1
     assert (written["machine"]["gru_ext_level"] is None) != (written["machine"]["gru_ext_fallback"] is None)

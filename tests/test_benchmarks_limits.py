@@ -4,13 +4,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Optional
 
 import pytest
 import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import limits  # noqa: E402
+from benchmarks import limits, native  # noqa: E402
 from benchmarks.limits import Limits  # noqa: E402
 from benchmarks.selection import Case  # noqa: E402
 from benchmarks.workloads import Cell, Mode, Workload  # noqa: E402
@@ -57,6 +58,17 @@ def test_rates_are_measured(threads: int) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize(("machine", "flag"), [("x86_64", "-march=x86-64"), ("aarch64", None)])
+def test_a_level_has_limits_of_its_own(machine: str, flag: Optional[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+    load = native.load
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(native, "load", lambda source, flags: given.append(flags) or load(source))
+    Limits(1, level="default")
+    assert [word for word in given[0] if "-march" in word] == ([flag] if flag else [])
+
+
+@needs_compiler
 def test_sizes_within_a_factor_of_two_are_measured_once() -> None:
     measured = Limits(1, seconds=0.001)
     assert measured.bytes_per_us(300_000) == measured.bytes_per_us(500_000)
@@ -66,3 +78,11 @@ def test_says_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "float32" in limits.why_unavailable(torch.bfloat16)
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert "no-such-compiler" in limits.why_unavailable(torch.float32)
+
+
+@needs_compiler
+def test_what_does_not_compile_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "wrong.cpp"
+    source.write_text("int main() { return nothing; }")
+    with pytest.raises(RuntimeError, match=r"cannot compile wrong\.cpp:(.|\n)*nothing"):
+        native.load(source)

@@ -92,7 +92,7 @@ def _prepare(
             error = _error(problem, call, expected)
     except Exception as failure:  # noqa: BLE001 - whatever a peer cannot do here, the others are measured
         return Outcome(skipped=f"{type(failure).__name__}: {str(failure).splitlines()[0] if str(failure) else ''}"), None
-    wrong = accuracy.why_wrong(error, reference_error, problem.dtype)
+    wrong = accuracy.why_wrong(error, reference_error, torch.finfo(problem.dtype).eps)
     return Outcome(error=error, skipped=wrong, wrong=bool(wrong)), None if wrong else call
 
 

@@ -1,13 +1,14 @@
-"""onnxruntime on the cell's primitive operations, as PyTorch's ONNX exporters write them."""
+"""onnxruntime on the operations that PyTorch's ONNX exporters write for the cell, called plainly and with its io-binding."""
 
-import importlib.util
-from typing import Any, Optional
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..cases import Step
-from .peer import Peer, register
+from ..cases import Call, Step
+from .bound import BoundStep
+from .peer import NumpyPeer, register
 
 # Gates in torch's order r, z, n; `bias` is a Gemm's third argument or nothing.
 _GRAPH = """
@@ -32,14 +33,10 @@ gru_cell (float[N, {input_size}] x, float[N, {hidden_size}] h) => (float[N, {hid
 
 
 @register
-class OnnxRuntime(Peer):
+class OnnxRuntime(NumpyPeer):
     name = "onnxruntime"
-    trains = False
-    dtypes = (torch.float32,)
-
-    def why_unavailable(self) -> Optional[str]:
-        missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
-        return f"not installed: {' and '.join(missing)}" if missing else None
+    packs = True
+    packages = ("onnx", "onnxruntime")
 
     def version(self) -> str:
         import onnxruntime
@@ -47,21 +44,39 @@ class OnnxRuntime(Peer):
         return f"onnxruntime {onnxruntime.__version__}"
 
     def step(self, cell: nn.GRUCell) -> Step:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # Its threads would otherwise go on spinning in the blocks of the other peers.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        session = onnxruntime.InferenceSession(_model(cell), options, providers=["CPUExecutionProvider"])
-        run, outputs = session.run, ["y"]
+        run, outputs = _session(cell).run, ["y"]
         return lambda x, h: run(outputs, {"x": x, "h": h})[0]
 
-    def adopt(self, tensor: Tensor) -> Any:
-        return tensor.numpy()
 
-    def to_torch(self, array: Any) -> Tensor:
-        return torch.from_numpy(array)
+@register
+class OnnxRuntimeBound(OnnxRuntime):
+    name = "onnxruntime-binding"
+    default = False
+
+    def step(self, cell: nn.GRUCell) -> Step:
+        session = _session(cell)
+
+        def bind(x: Any, h: Any, y: Any) -> Call:
+            from onnxruntime import OrtValue
+
+            # On a CPU an OrtValue is a view of the array, so the results appear in `y`.
+            binding = session.io_binding()
+            binding.bind_ortvalue_input("x", OrtValue.ortvalue_from_numpy(x))
+            binding.bind_ortvalue_input("h", OrtValue.ortvalue_from_numpy(h))
+            binding.bind_ortvalue_output("y", OrtValue.ortvalue_from_numpy(y))
+            return partial(session.run_with_iobinding, binding)
+
+        return BoundStep(bind)
+
+
+def _session(cell: nn.GRUCell) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Its threads would otherwise go on spinning in the blocks of the other peers.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return onnxruntime.InferenceSession(_model(cell), options, providers=["CPUExecutionProvider"])
 
 
 def _model(cell: nn.GRUCell) -> bytes:

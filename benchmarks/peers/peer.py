@@ -1,5 +1,6 @@
 """What a peer has to offer."""
 
+import importlib.util
 from abc import ABC, abstractmethod
 from typing import Any, Optional
 
@@ -27,10 +28,18 @@ class Peer(ABC):
     #: Whether autograd differentiates it.
     trains = True
     dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16)
+    #: Whether it rearranges the weights once, outside what is timed; later changes of them then do not reach it.
+    packs = False
+    #: Where its arithmetic is coarser than the dtype: the distance of neighbouring numbers, as a share of the largest. Its
+    #: results are judged by that instead of the dtype's epsilon, and targets leave it out.
+    spacing: Optional[float] = None
+    #: Python modules that it needs.
+    packages: tuple[str, ...] = ()
 
     def why_unavailable(self) -> Optional[str]:
         """What is missing to run this peer here, or None."""
-        return None
+        missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
+        return f"not installed: {' and '.join(missing)}" if missing else None
 
     def version(self) -> str:
         """Of the library that does the work."""
@@ -58,6 +67,10 @@ class Peer(ABC):
         """The inverse of :meth:`adopt`, for the comparison of results; not timed."""
         return array
 
+    def arrange(self, problem: Problem, result: Any) -> Any:
+        """What a call of :meth:`build` returned, nested as the calls of :mod:`benchmarks.cases` return it; not timed."""
+        return result
+
     def why_not(self, problem: Problem) -> Optional[str]:
         """Why this peer cannot run a case, or None."""
         if problem.case.mode.trains and not self.trains:
@@ -72,3 +85,16 @@ class Peer(ABC):
         if problem.case.mode.trains:
             return training_call(problem, steps)
         return inference_call(problem, steps, self.adopt)
+
+
+class NumpyPeer(Peer):
+    """A peer that takes NumPy's arrays, in float32, and has no derivative."""
+
+    trains = False
+    dtypes = (torch.float32,)
+
+    def adopt(self, tensor: Tensor) -> Any:
+        return tensor.numpy()
+
+    def to_torch(self, array: Any) -> Tensor:
+        return torch.from_numpy(array)

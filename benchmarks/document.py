@@ -1,0 +1,201 @@
+"""`python -m benchmarks.document`: writes docs/performance.md and its plots from the results in benchmarks/results."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from . import not_faster, plot, report, stored, targets
+from .peers import REFERENCE
+from .runner import Measured
+from .stored import OURS, Run
+from .targets import MET, Verdict
+from .workloads import Mode
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENT = ROOT / "docs" / "performance.md"
+METHOD = Path(__file__).with_name("method.md")
+
+#: In README's table stands what lies between these two lines.
+README_BEGIN = "<!-- benchmarks: python -m benchmarks.document --readme -->"
+README_END = "<!-- benchmarks: end -->"
+
+_README_SIZES = (
+    (1, 3, 4),
+    (1, 64, 64),
+    (1, 256, 256),
+    (1, 1024, 1024),
+    (8, 128, 128),
+    (32, 256, 256),
+    (256, 512, 512),
+    (1024, 128, 128),
+    (3200, 200, 200),
+    (6624, 32, 32),
+)
+
+_MODE_TITLES = {
+    Mode.INFERENCE: "One step, inference",
+    Mode.TRAINING: "One step, forward and backward",
+    Mode.LOOP_INFERENCE: "T steps, inference (time of a step)",
+    Mode.LOOP_TRAINING: "T steps, forward and backward (time of a step)",
+}
+
+
+def text(runs: Sequence[Run]) -> str:
+    """The whole document.
+
+    Args:
+        runs: in the order of :func:`benchmarks.stored.load_all`.
+    """
+    parts = [METHOD.read_text().rstrip(), "## Results"]
+    if not runs:
+        parts.append("There are none yet.")
+    for machine, of_machine in groupby(runs, key=lambda run: f"{run.machine['cpu']}, {run.machine['cpus']} CPUs"):
+        group = list(of_machine)
+        parts.append(f"### {machine}")
+        for run in group:
+            parts += _run(run)
+        parts += [f"#### Where we are not faster: {machine}", *_not_faster(group)]
+        parts += [f"#### Targets: {machine}", *_targets(group)]
+    return "\n\n".join(parts) + "\n"
+
+
+def readme_table(runs: Iterable[Run]) -> str:
+    """The table of README: of the last plain run that is there.
+
+    Raises:
+        ValueError: there is no float32 run on one thread with neither a level nor a memory rule.
+    """
+    candidates = [run for run in targets.plain(runs) if not run.memory]
+    if not candidates:
+        raise ValueError("no results of float32 on one thread without --level and --memory; README's table is made of those")
+    run = max(candidates, key=lambda run: run.name)
+    cells = {mode: _by_size(run, mode) for mode in (Mode.INFERENCE, Mode.TRAINING)}
+    rows = [
+        [*map(str, size), *(report.spread(cells[mode][size].ratio) for mode in cells)]
+        for size in _README_SIZES
+        if all(size in found for found in cells.values())
+    ]
+    return _table(["N", "I", "H", "inference", "forward + backward"], rows)
+
+
+def _by_size(run: Run, mode: Mode) -> dict[targets.Size, Measured]:
+    grid = (found for found in run.measured(mode) if found[0].case.workload.name.startswith("grid"))
+    return {targets.size_of(result): ours for result, _, ours in grid}
+
+
+def _run(run: Run) -> Iterable[str]:
+    about = run.machine
+    yield f"#### {run.title}"
+    lines = [
+        f"[{run.name}.json](../benchmarks/results/{run.name}.json): torch {about['torch']} at level {about['torch_level']}, "
+        f"gru_ext {about['gru_ext']} at level {about['gru_ext_level'] or 'none: not compiled'}, Python {about['python']}.",
+        f"Peers: {', '.join(f'{name} ({version})' for name, version in run.peers.items())}.",
+    ]
+    if run.limits is not None:
+        rates = [f"{rate / 1e3:.0f} GB/s from {_bytes(int(size))}" for size, rate in run.limits["bytes_per_us"].items()]
+        lines.append(f"Limits: {run.limits['operations_per_us'] / 1e3:.0f} GFLOP/s; {', '.join(rates)}.")
+    if report.busy(about):
+        lines.append(f"The machine was BUSY (load average {about['load_average']}): do not rely on these times.")
+    yield "\n".join(lines)
+    pictures = [f"![{kind}](../benchmarks/results/{plot.file_name(run, kind)})" for kind in plot.kinds(run)]
+    if pictures:
+        yield "\n".join(pictures)
+    for mode in Mode:
+        rows = _rows(run, mode)
+        if rows:
+            others = [name for name in run.peers if name not in (REFERENCE, OURS)]
+            yield f"{_MODE_TITLES[mode]}:"
+            yield _table(["case", f"{REFERENCE}, us", "gru_ext", "share of limit", *others], rows)
+
+
+def _rows(run: Run, mode: Mode) -> list[list[str]]:
+    others = [name for name in run.peers if name not in (REFERENCE, OURS)]
+    rows = []
+    for result, reference, ours in run.measured(mode):
+        share = "" if result.limit is None else f"{result.limit / ours.microseconds.median:.0%}"
+        times = (result.peers.get(name) for name in others)
+        ratios = [f"{peer.ratio.median:.2f}" if isinstance(peer, Measured) else "" for peer in times]
+        time = report.three_digits(reference.microseconds.median)
+        rows.append([result.case.workload.name, time, report.spread(ours.ratio), share, *ratios])
+    return rows
+
+
+def _not_faster(runs: Sequence[Run]) -> Iterable[str]:
+    rows = []
+    for run in runs:
+        for case in not_faster.find(run):
+            others = [f"{name} {peer.ratio.median:.2f}" for name, peer in case.others.items()]
+            rows.append([run.title, case.result.case.name, report.spread(case.ours.ratio), ", ".join(others)])
+    if not rows:
+        yield "Nowhere, in these cases and among these peers."
+        return
+    yield (
+        f"Every case in which another is ahead beyond the spread (its lower quartile above our upper one), and every one in "
+        f"which {REFERENCE} is not behind beyond the spread; all as {REFERENCE}'s time over theirs. Peers of lower precision "
+        f"are left out: the tables above have them."
+    )
+    yield _table(["run", "case", "gru_ext", "not faster than"], rows)
+
+
+def _targets(runs: Sequence[Run]) -> Iterable[str]:
+    yield (
+        f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
+        f"the share of that limit that the target asks for: above 100 % the target is out of reach here."
+    )
+    rows = []
+    for run in targets.plain(runs):
+        for mode in (Mode.INFERENCE, Mode.TRAINING):
+            suffix = f", freed memory {run.memory}" if run.memory else ""
+            rows += [_target_row(verdict, f"{verdict.case} {mode.value}{suffix}") for verdict in targets.ratios(run, mode)]
+    if rows:
+        yield _table(["case", "wanted", "reached", "most", "needs", ""], rows)
+    yield _table(["rule", "wanted", "met in", "", "elsewhere"], [_rule_row(rule, runs) for rule in targets.RULES])
+
+
+def _target_row(verdict: Verdict, name: str) -> list[str]:
+    most = "" if verdict.most is None else report.three_digits(verdict.most)
+    needs = "" if verdict.most is None else f"{verdict.wanted / verdict.most:.0%}"
+    return [name, f"{verdict.wanted:g}", f"{verdict.reached:.2f}", most, needs, verdict.word]
+
+
+def _rule_row(rule: targets.Rule, runs: Sequence[Run]) -> list[str]:
+    verdicts = list(rule.verdicts(runs))
+    if not verdicts:
+        return [rule.about, "", "", "not measured", ""]
+    show = "{:.0%}".format if rule.unit == "share" else "{:.2f}".format
+    others = [verdict for verdict in verdicts if verdict.word != MET]
+    names = [
+        f"{verdict.case} {show(verdict.reached)}" + (f" ({verdict.word})" if verdict.word == targets.OUT_OF_REACH else "")
+        for verdict in others
+    ]
+    words = {verdict.word for verdict in others}
+    word = MET if not words else targets.MISSED if targets.MISSED in words else targets.OUT_OF_REACH
+    return [rule.about, show(verdicts[0].wanted), f"{len(verdicts) - len(others)} of {len(verdicts)}", word, "; ".join(names)]
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 2**20:g} MiB" if size >= 2**20 else f"{size / 2**10:g} KiB"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.document", description=__doc__)
+    parser.add_argument("--readme", action="store_true", help="print README's table and stop")
+    arguments = parser.parse_args()
+    runs = stored.load_all(RESULTS)
+    if arguments.readme:
+        print(readme_table(runs))
+        return 0
+    plot.write(runs, RESULTS)
+    DOCUMENT.write_text(text(runs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

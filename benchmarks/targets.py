@@ -1,0 +1,201 @@
+"""What is aimed at, as data, and whether stored results reach it.
+
+A target that the processor forbids is told apart from one that is merely missed: where even a step at the limit, the longer of
+its arithmetic and its reading of the weights, would not be quick enough, no kernel can reach it on that machine.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from .runner import Measured, Result
+from .stored import PEERS, Run
+from .workloads import Mode
+
+#: Where the ratios below come from: 85 to 95 % of that machine's limits against the times that nn.GRUCell took on it.
+MACHINE = "two cores of an AMD Zen 4 with AVX-512 (118 GFLOP/s a core, 103 to 117 GB/s from its second cache), torch 2.13"
+
+#: (N, I, H): nn.GRUCell's time over ours, at the least, in inference and in training; float32, one thread.
+RATIOS = {
+    (1, 3, 4): (5, 3),
+    (1, 64, 64): (4.5, 2.7),
+    (1, 128, 128): (4, 2.7),
+    (1, 272, 160): (3.3, 2.7),
+    (1, 256, 256): (3, 2),
+    (1, 512, 512): (2, 2),
+    (1, 1024, 1024): (2.3, 1.7),
+    (8, 128, 128): (2.5, 2.7),
+    (8, 256, 256): (2.2, 2.2),
+    (32, 138, 64): (2, 2.5),
+    (32, 256, 256): (1.55, 1.8),
+    (50, 200, 200): (1.6, 1.9),
+    (64, 512, 512): (1.5, 1.6),
+    (256, 512, 512): (1.35, 1.35),
+    (1000, 200, 200): (1.5, 1.6),
+    (1024, 128, 128): (1.55, 1.65),
+    (3200, 200, 200): (1.5, 1.55),
+    (4096, 64, 64): (1.9, 2),
+    (6624, 32, 32): (2, 2),
+    (200, 472, 100): (1.5, 1.6),
+}
+
+MET, MISSED, OUT_OF_REACH = "met", "MISSED", "out of reach here"
+
+Size = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One target in one case. `most` is what a step at the processor's limit would reach, where the limit is known."""
+
+    case: str
+    wanted: float
+    reached: float
+    most: Optional[float] = None
+
+    @property
+    def word(self) -> str:
+        if self.reached >= self.wanted:
+            return MET
+        return OUT_OF_REACH if self.most is not None and self.most < self.wanted else MISSED
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A target for many cases: `verdicts` finds them in all runs of one machine. `unit` is that of its numbers."""
+
+    about: str
+    unit: str
+    verdicts: Callable[[Sequence[Run]], Iterable[Verdict]]
+
+
+def size_of(result: Result) -> Optional[Size]:
+    """N, I, H of a case with one cell of one batch size."""
+    cells = result.case.workload.cells
+    if len(cells) > 1 or len(cells[0].batches) > 1:
+        return None
+    return cells[0].batches[0], cells[0].input_size, cells[0].hidden_size
+
+
+def ratios(run: Run, mode: Mode) -> list[Verdict]:
+    """The table of ratios against one run: single steps, forward alone or with the backward pass."""
+    column = int(mode.trains)
+    found = []
+    for result, reference, ours in run.measured(mode):
+        targets = RATIOS.get(size_of(result))
+        if targets is not None and result.case.workload.name.startswith("grid"):
+            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, _most(result, reference)))
+    return found
+
+
+def _most(result: Result, other: Measured) -> Optional[float]:
+    """How many times as fast as another a step at the limit would be."""
+    return None if result.limit is None else other.microseconds.median / result.limit
+
+
+def _name(run: Run, result: Result) -> str:
+    return f"{result.case.name}, freed memory {run.memory}" if run.memory else result.case.name
+
+
+def plain(runs: Iterable[Run]) -> list[Run]:
+    """float32, one thread, no level: what most targets are about."""
+    return [run for run in runs if run.dtype == "float32" and run.threads == 1 and not run.level]
+
+
+def _single_steps(runs: Sequence[Run], modes: Sequence[Mode]) -> Iterable[tuple[Run, Result, Measured, Size]]:
+    for run in plain(runs):
+        for mode in modes:
+            for result, _, ours in run.measured(mode):
+                size = size_of(result)
+                if size is not None:
+                    yield run, result, ours, size
+
+
+def _shares(modes: Sequence[Mode], least: float, applies: Callable[[Size], bool]) -> Callable[[Sequence[Run]], list[Verdict]]:
+    def verdicts(runs: Sequence[Run]) -> list[Verdict]:
+        return [
+            Verdict(_name(run, result), least, result.limit / ours.microseconds.median)
+            for run, result, ours, size in _single_steps(runs, modes)
+            if result.limit is not None and applies(size)
+        ]
+
+    return verdicts
+
+
+def _against(
+    modes: Sequence[Mode], least: float, chosen: Callable[[str], bool], applies: Callable[[Size], bool] = lambda size: True
+) -> Callable[[Sequence[Run]], list[Verdict]]:
+    """The time of the best of some peers over ours."""
+
+    def verdicts(runs: Sequence[Run]) -> list[Verdict]:
+        found = []
+        for run, result, ours, size in _single_steps(runs, modes):
+            rivals = {name: peer.ratio.median for name, peer in run.rivals(result).items() if chosen(name)}
+            if rivals and applies(size):
+                best = max(rivals, key=rivals.__getitem__)
+                found.append(Verdict(f"{_name(run, result)} ({best})", least, ours.ratio.median / rivals[best]))
+        return found
+
+    return verdicts
+
+
+def _two_threads(least: float, applies: Callable[[Size], bool]) -> Callable[[Sequence[Run]], list[Verdict]]:
+    """Our time on one thread over that on two: from two runs, so that drifts of the machine between them are in it."""
+
+    def verdicts(runs: Sequence[Run]) -> list[Verdict]:
+        found = []
+        alone = {(run.memory, result.case.name): ours for run, result, ours, _ in _single_steps(runs, _STEPS)}
+        for run in runs:
+            for mode in _STEPS if run.dtype == "float32" and run.threads == 2 and not run.level else ():
+                for result, _, ours in run.measured(mode):
+                    size, before = size_of(result), alone.get((run.memory, result.case.name))
+                    if before is not None and size is not None and applies(size):
+                        ratio = before.microseconds.median / ours.microseconds.median
+                        found.append(Verdict(_name(run, result), least, ratio, _most(result, before)))
+        return found
+
+    return verdicts
+
+
+def _at_level(level: str) -> Callable[[Sequence[Run]], list[Verdict]]:
+    def verdicts(runs: Sequence[Run]) -> list[Verdict]:
+        cases = ((run, case) for run in runs if run.level == level for mode in Mode for case in run.measured(mode))
+        # The upper quartile: slower beyond the spread is what must not be.
+        return [
+            Verdict(_name(run, result), 1, ours.ratio.q3, _most(result, reference)) for run, (result, reference, ours) in cases
+        ]
+
+    return verdicts
+
+
+_STEPS = (Mode.INFERENCE, Mode.TRAINING)
+
+
+def _packs(name: str) -> bool:
+    return PEERS[name].packs
+
+
+def _many_rows(size: Size) -> bool:
+    return size[0] >= 64 and size[2] >= 128
+
+
+RULES = (
+    Rule("whole step, forward, N >= 64, H >= 128: share of the arithmetic", "share", _shares(_STEPS[:1], 0.85, _many_rows)),
+    Rule("whole step, both passes, N >= 64, H >= 128: share of the arithmetic", "share", _shares(_STEPS[1:], 0.8, _many_rows)),
+    Rule(
+        "whole step, forward, N = 1, H >= 256: share of the rate at which the weights can be read",
+        "share",
+        _shares(_STEPS[:1], 0.85, lambda size: size[0] == 1 and size[2] >= 256),
+    ),
+    Rule("ahead of the best that leaves weights as they are", "ratio", _against(_STEPS, 1, lambda name: not _packs(name))),
+    Rule("level with the best that packs weights beforehand", "ratio", _against(_STEPS[:1], 0.95, _packs)),
+    Rule(
+        "training ahead of JAX, N * H >= 2000",
+        "ratio",
+        _against(_STEPS[1:], 1, lambda name: name == "jax", lambda size: size[0] * size[2] >= 2000),
+    ),
+    Rule("two threads against one, N * H >= 64 * 256", "ratio", _two_threads(1.8, lambda size: size[0] * size[2] >= 64 * 256)),
+    Rule("two threads against one, N = 1, H >= 512", "ratio", _two_threads(1.6, lambda size: size[0] == 1 and size[2] >= 512)),
+    Rule("level avx2 for both: not slower beyond the spread", "ratio", _at_level("avx2")),
+    Rule("level default for both: not slower beyond the spread", "ratio", _at_level("default")),
+)

@@ -1,0 +1,190 @@
+"""docs/performance.md, README's table and the pictures: made of the stored results, and of nothing else."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Optional
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+# For a bare `pytest`, as in test_benchmarks.py.
+sys.path.append(str(ROOT))
+
+from benchmarks import document, machine, not_faster, plot, report, stored, targets  # noqa: E402
+from benchmarks.environment import LEVELS, MEMORY  # noqa: E402
+from benchmarks.peers import REFERENCE  # noqa: E402
+from benchmarks.runner import Measured, Options, Quartiles, Result, Skipped  # noqa: E402
+from benchmarks.selection import Case  # noqa: E402
+from benchmarks.stored import OURS, Run  # noqa: E402
+from benchmarks.targets import MET, MISSED, OUT_OF_REACH  # noqa: E402
+from benchmarks.workloads import Mode, Workload, cell  # noqa: E402
+
+
+def _measured(microseconds: float, ratio: float, spread: float = 0.01) -> Measured:
+    def quartiles(value: float) -> Quartiles:
+        return Quartiles(value * (1 - spread), value, value * (1 + spread))
+
+    return Measured(quartiles(microseconds), quartiles(ratio), 5, 1, 0.0)
+
+
+def _result(size: targets.Size, mode: Mode, ratios: dict[str, float], limit: Optional[float] = None) -> Result:
+    """A case in which nn.GRUCell takes 100 us."""
+    workload = Workload("grid " + "x".join(map(str, size)), (cell(*size),), 1, (mode,))
+    peers = {name: _measured(100 / ratio, ratio) for name, ratio in ({REFERENCE: 1} | ratios).items()}
+    return Result(Case(workload, mode), peers, limit)
+
+
+def _run(results: list[Result], threads: int = 1, dtype: str = "float32", **environment: str) -> Run:
+    about = {**machine.describe(), "threads": threads, "environment": environment, "load_average": 0.0}
+    peers = dict.fromkeys((name for result in results for name in result.peers), "1.0")
+    return Run("some-run", about, dtype, peers, {"operations_per_us": 1e5, "bytes_per_us": {"65536": 1e5}}, tuple(results))
+
+
+def _verdicts(about: str, *runs: Run) -> list[tuple[str, float, str]]:
+    (rule,) = [rule for rule in targets.RULES if about in rule.about]
+    return [(verdict.case, pytest.approx(verdict.reached), verdict.word) for verdict in rule.verdicts(runs)]
+
+
+# What is committed
+
+
+def test_document_is_what_the_stored_results_give() -> None:
+    expected = document.text(stored.load_all(document.RESULTS))
+    assert document.DOCUMENT.read_text() == expected, "run python -m benchmarks.document"
+
+
+def test_documents_pictures_are_there() -> None:
+    names = re.findall(r"!\[[^]]*\]\(([^)]*)\)", document.DOCUMENT.read_text())
+    assert names and [name for name in names if not (document.DOCUMENT.parent / name).is_file()] == []
+
+
+def test_readme_has_the_table_of_the_stored_results() -> None:
+    text = (ROOT / "README.md").read_text()
+    if document.README_BEGIN not in text:
+        pytest.skip(f"README.md has no line {document.README_BEGIN}")
+    found = text.split(document.README_BEGIN)[1].split(document.README_END)[0].strip()
+    assert found == document.readme_table(stored.load_all(document.RESULTS)), "run python -m benchmarks.document --readme"
+
+
+# Reading
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    result = _result((1, 3, 4), Mode.INFERENCE, {OURS: 2.0}, limit=3.0)
+    result.peers["jax"] = Skipped("inference only")
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(report.to_json(machine.describe(), Options(torch.bfloat16), [], {}, [result])))
+    run = stored.load(path)
+    assert run.results == (result,) and (run.name, run.dtype) == ("a", "bfloat16")
+    assert run.limits is None and run.threads == torch.get_num_threads()
+
+
+def test_other_formats_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"format": 0}')
+    with pytest.raises(ValueError, match=f"expected results of format {report.FORMAT}, got 0"):
+        stored.load(path)
+
+
+def test_title_says_what_was_asked_for() -> None:
+    assert _run([]).title == "float32, 1 thread"
+    run = _run([], 2, "bfloat16", **LEVELS["avx2"], **MEMORY["kept"])
+    assert run.title == "bfloat16, 2 threads, level avx2 for both, freed memory kept"
+
+
+# Targets
+
+
+def test_target_is_met_missed_or_out_of_reach() -> None:
+    """Wanted in inference at 1x256x256: 3. A limit of 40 us allows 100 / 40 = 2.5, one of 20 us allows 5."""
+    for ratio, limit, word in ((3.0, 20, MET), (2.9, 20, MISSED), (2.4, 40, OUT_OF_REACH), (2.4, None, MISSED)):
+        run = _run([_result((1, 256, 256), Mode.INFERENCE, {OURS: ratio}, limit)])
+        (verdict,) = targets.ratios(run, Mode.INFERENCE)
+        assert (verdict.wanted, verdict.reached, verdict.word) == (3, ratio, word)
+        assert targets.ratios(run, Mode.TRAINING) == []
+
+
+def test_peers_are_compared_by_what_they_do_with_the_weights() -> None:
+    ratios = {OURS: 2.0, "jax": 2.5, "onednn": 2.05, "torch.ao-int8": 9.0}
+    run = _run([_result((8, 256, 256), Mode.INFERENCE, ratios)])
+    assert _verdicts("leaves weights as they are", run) == [("grid 8x256x256 inference (jax)", 0.8, MISSED)]
+    assert _verdicts("packs weights", run) == [("grid 8x256x256 inference (onednn)", 2 / 2.05, MET)]
+    small = _result((1, 64, 64), Mode.TRAINING, {OURS: 2.0, "jax": 3.0})
+    large = _result((8, 256, 256), Mode.TRAINING, {OURS: 2.0, "jax": 1.0})
+    assert _verdicts("JAX", _run([small, large])) == [("grid 8x256x256 training (jax)", 2.0, MET)]
+
+
+def test_two_threads_are_compared_with_one() -> None:
+    one = _run([_result((64, 512, 512), Mode.INFERENCE, {OURS: 1.0}), _result((1, 64, 64), Mode.INFERENCE, {OURS: 1.0})])
+    two = _run([_result((64, 512, 512), Mode.INFERENCE, {OURS: 1.5}, limit=60)], threads=2)
+    # 100 us on one thread and at least 60 on two: no more than 1.67 times, where 1.8 is wanted.
+    assert _verdicts("N * H >= 64 * 256", one, two) == [("grid 64x512x512 inference", 1.5, OUT_OF_REACH)]
+    assert _verdicts("N * H >= 64 * 256", one) == []
+
+
+def test_levels_count_what_is_slower_beyond_the_spread() -> None:
+    results = [_result((1, n, n), Mode.INFERENCE, {OURS: ratio}) for n, ratio in ((3, 0.9), (4, 0.995), (5, 1.1))]
+    words = [word for _, _, word in _verdicts("level avx2", _run(results, **LEVELS["avx2"]))]
+    assert words == [MISSED, MET, MET]
+    # 100 us against at least 120 with the instructions of this level.
+    forbidden = _run([_result((1, 3, 3), Mode.INFERENCE, {OURS: 0.8}, limit=120)], **LEVELS["avx2"])
+    assert [word for _, _, word in _verdicts("level avx2", forbidden)] == [OUT_OF_REACH]
+    assert _verdicts("level default", _run(results, **LEVELS["avx2"])) == []
+
+
+def test_share_of_the_limit() -> None:
+    run = _run([_result((64, 512, 512), Mode.INFERENCE, {OURS: 2.0}, limit=45)])
+    assert _verdicts("whole step, forward, N >= 64", run) == [("grid 64x512x512 inference", 0.9, MET)]
+
+
+# Where ours is not faster
+
+
+def test_not_faster_names_everyone_ahead_beyond_the_spread() -> None:
+    ratios = {OURS: 2.0, "jax": 2.5, "onednn": 3.0, "litert": 2.01, "torch.ao-int8": 9.0}
+    behind, slower = _result((8, 8, 8), Mode.INFERENCE, ratios), _result((9, 9, 9), Mode.INFERENCE, {OURS: 0.9})
+    ahead = _result((7, 7, 7), Mode.INFERENCE, {OURS: 2.0, "jax": 1.5})
+    found = {case.result.case.name: list(case.others) for case in not_faster.find(_run([behind, slower, ahead]))}
+    assert found == {"grid 8x8x8 inference": ["onednn", "jax"], "grid 9x9x9 inference": [REFERENCE]}
+
+
+def test_document_of_results_that_a_test_made() -> None:
+    text = document.text([_run([_result((1, 256, 256), Mode.INFERENCE, {OURS: 2.4, "onednn": 2.5}, limit=40)])])
+    assert "| grid 1x256x256 | 100 | 2.40 (2.38 to 2.42) | 96% | 2.50 |" in text
+    assert "| grid 1x256x256 inference | 3 | 2.40 | 2.5 | 120% | out of reach here |" in text
+    assert "| float32, 1 thread | grid 1x256x256 inference | 2.40 (2.38 to 2.42) | onednn 2.50 |" in text
+    assert "100 GB/s from 64 KiB" in text and "BUSY (" not in text
+
+
+def test_readme_needs_plain_results() -> None:
+    with pytest.raises(ValueError, match="README"):
+        document.readme_table([_run([], threads=2), _run([], **LEVELS["avx2"]), _run([], **MEMORY["kept"])])
+
+
+# Pictures
+
+
+def test_pictures_are_the_same_for_the_same_results(tmp_path: Path) -> None:
+    ratios = {OURS: 2.0, "jax": 3.0, "jit.freeze": 1.0}
+    run = _run(
+        [_result(size, mode, ratios, 30) for size in ((1, 64, 64), (8, 64, 64)) for mode in (Mode.INFERENCE, Mode.TRAINING)]
+    )
+    texts = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        texts.append({path.name: path.read_text() for path in plot.write([run], tmp_path / folder)})
+    assert texts[0] == texts[1]
+    assert list(texts[0]) == ["some-run-speed.svg", "some-run-share-of-the-limit.svg", "some-run-where-not-faster.svg"]
+    speed, share, behind = texts[0].values()
+    for name in (REFERENCE, OURS, "jax", "jit.freeze", "N, rows of a batch", "H = 64"):
+        assert name in speed
+    assert "share of the limit, %" in share and "the best of the others" in share
+    assert "jax" in behind and "grid 8x64x64 training" in behind
+
+
+def test_pictures_without_content_are_not_drawn() -> None:
+    assert plot.kinds(_run([_result((1, 64, 64), Mode.INFERENCE, {OURS: 2.0})])) == ["speed"]
+    assert plot.kinds(_run([])) == []
