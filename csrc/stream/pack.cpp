@@ -3,13 +3,13 @@
 #include <cstring>
 
 #include "stream/levels.h"
-#include "stream/packed.h"
+#include "stream/source.h"
 
 namespace gru_ext::stream {
 namespace {
 
 // Row j of a packed matrix is unit j % P of gate first + j / P of torch's weights.
-struct Source {
+struct Rows {
   const float* w;  // [3H, K]
   int64_t H, P, first;
 
@@ -95,7 +95,7 @@ class Row {
   uint32_t sum_ = 0;
 };
 
-int pack_matrix(const Source& from, const PackedMatrix& m, uint32_t type, const Kernels& kernels, unsigned char* memory) {
+int pack_matrix(const Rows& from, const PackedMatrix& m, uint32_t type, const Kernels& kernels, unsigned char* memory) {
   const int64_t lanes = kernels.lanes, vectors = m.J / lanes, row_words = words(m.K, type);
   const bool halves_apart = type == GRU_INT8 && !kernels.dot;
   for (int64_t j = 0; j < m.J; ++j) {
@@ -141,46 +141,63 @@ int pack_layer(const gru_weights& from, const PackedLayer& l, const PackedHeader
   return error;
 }
 
-int plan_stack(const gru_stack* stack, int64_t type, PackedHeader* header, PackedLayer* layers) {
-  if (stack == nullptr || stack->layers == nullptr) return GRU_ERROR_NULL;
-  Plan plan(stack->num_layers, type, stack->reset_before, chosen_level());
-  for (int64_t i = 0; i < stack->num_layers && plan.error() == GRU_OK; ++i) {
-    const PackedLayer planned = plan.add(stack->layers[i].input_size, stack->layers[i].hidden_size);
+}  // namespace
+
+int plan_model(const Source& source, int64_t type, PackedHeader* header, PackedLayer* layers) {
+  Plan plan(source.num_layers, type, source.reset_before, chosen_level());
+  for (int64_t i = 0; i < source.num_layers && plan.error() == GRU_OK; ++i) {
+    const gru_weights weights = source.layer(source.from, i);
+    const PackedLayer planned = plan.add(weights.input_size, weights.hidden_size);
     if (layers != nullptr) layers[i] = planned;
   }
   if (plan.error() == GRU_OK) *header = plan.finish();
   return plan.error();
 }
 
-}  // namespace
-}  // namespace gru_ext::stream
-
-using namespace gru_ext::stream;
-
-size_t gru_stack_packed_size(const gru_stack* stack, gru_weight_type type) {
+int pack_model(const Source& source, int64_t type, void* memory, size_t size) {
   PackedHeader header;
-  return plan_stack(stack, type, &header, nullptr) == GRU_OK ? static_cast<size_t>(header.size) : 0;
-}
-
-int gru_stack_pack(const gru_stack* stack, gru_weight_type type, void* memory, size_t size) {
-  PackedHeader header;
-  int error = plan_stack(stack, type, &header, nullptr);
+  int error = plan_model(source, type, &header, nullptr);
   if (error != GRU_OK) return error;
   if (memory == nullptr) return GRU_ERROR_NULL;
-  for (int64_t i = 0; i < stack->num_layers; ++i)
-    if (stack->layers[i].w_ih == nullptr || stack->layers[i].w_hh == nullptr) return GRU_ERROR_NULL;
   if (reinterpret_cast<uintptr_t>(memory) % GRU_ALIGNMENT != 0) return GRU_ERROR_ALIGNMENT;
   if (size < header.size) return GRU_ERROR_MEMORY;
 
   std::memset(memory, 0, header.size);
   unsigned char* bytes = static_cast<unsigned char*>(memory);
   PackedLayer* records = reinterpret_cast<PackedLayer*>(bytes + sizeof header);
-  error = plan_stack(stack, type, &header, records);
-  for (int64_t i = 0; i < stack->num_layers && error == GRU_OK; ++i)
-    error = pack_layer(stack->layers[i], records[i], header, bytes);
+  plan_model(source, type, &header, records);
+  for (int64_t i = 0; i < source.num_layers && error == GRU_OK; ++i)
+    error = pack_layer(source.layer(source.from, i), records[i], header, bytes);
   // Last, so that memory in which packing failed is no packed model.
   if (error == GRU_OK) std::memcpy(memory, &header, sizeof header);
   return error;
+}
+
+int check_stack(const gru_stack* stack, bool weights_too, Source* source) {
+  if (stack == nullptr || stack->layers == nullptr) return GRU_ERROR_NULL;
+  *source = {stack->num_layers, stack->reset_before, stack->layers,
+             [](const void* from, int64_t i) { return static_cast<const gru_weights*>(from)[i]; }};
+  if (stack->num_layers < 1 || stack->num_layers > GRU_MAX_LAYERS) return GRU_ERROR_LAYERS;
+  for (int64_t i = 0; weights_too && i < stack->num_layers; ++i)
+    if (stack->layers[i].w_ih == nullptr || stack->layers[i].w_hh == nullptr) return GRU_ERROR_NULL;
+  return GRU_OK;
+}
+
+}  // namespace gru_ext::stream
+
+using namespace gru_ext::stream;
+
+size_t gru_stack_packed_size(const gru_stack* stack, gru_weight_type type) {
+  Source source;
+  PackedHeader header;
+  if (check_stack(stack, /*weights_too=*/false, &source) != GRU_OK) return 0;
+  return plan_model(source, type, &header, nullptr) == GRU_OK ? static_cast<size_t>(header.size) : 0;
+}
+
+int gru_stack_pack(const gru_stack* stack, gru_weight_type type, void* memory, size_t size) {
+  Source source;
+  const int error = check_stack(stack, /*weights_too=*/true, &source);
+  return error == GRU_OK ? pack_model(source, type, memory, size) : error;
 }
 
 size_t gru_packed_size(int64_t input_size, int64_t hidden_size, gru_weight_type type) {

@@ -85,6 +85,18 @@ PackedHeader Plan::finish() {
   return header_;
 }
 
+gru_info describe(const PackedHeader& h) {
+  return {h.input_size,
+          h.output_size,
+          h.state_size,
+          h.num_layers,
+          static_cast<gru_weight_type>(h.type),
+          static_cast<int32_t>(h.reset_before),
+          static_cast<size_t>(h.size),
+          static_cast<size_t>(h.scratch.size),
+          level(h.level)->level};
+}
+
 }  // namespace gru_ext::stream
 
 using namespace gru_ext::stream;
@@ -109,17 +121,6 @@ int gru_check(const void* packed, size_t size) {
   return std::memcmp(&h, &planned, sizeof planned) == 0 ? GRU_OK : GRU_ERROR_NOT_PACKED;
 }
 
-gru_info gru_describe(const void* packed) {
-  const PackedHeader& h = header(packed);
-  return {h.input_size,
-          h.output_size,
-          h.state_size,
-          h.num_layers,
-          static_cast<gru_weight_type>(h.type),
-          static_cast<int32_t>(h.reset_before),
-          static_cast<size_t>(h.size),
-          static_cast<size_t>(h.scratch.size),
-          level(h.level)->level};
-}
+gru_info gru_describe(const void* packed) { return describe(header(packed)); }
 
 size_t gru_scratch_size(const void* packed) { return static_cast<size_t>(header(packed).scratch.size); }

@@ -45,6 +45,8 @@ inline int64_t words(int64_t K, uint32_t type) {
   return (K + per_word[type] - 1) / per_word[type];
 }
 
+gru_info describe(const PackedHeader& h);
+
 // Plans the memory of a model, layer after layer, from its sizes.
 class Plan {
  public:

@@ -3,8 +3,8 @@
  *   r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)      q = W_hn h + b_hn
  *   z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)      n = tanh(W_in x + b_in + r * q)      h' = n + z * (h - n)
  *
- * that is torch.nn.GRUCell, and a stack of them torch.nn.GRU in one direction. C11 and C++17; nothing here throws. A C++ wrapper,
- * gru_ext::Model and gru_ext::Stream, is at the end.
+ * that is torch.nn.GRUCell, and a stack of them torch.nn.GRU in one direction. C11 and C++; nothing here throws. A C++17
+ * wrapper, gru_ext::Model and gru_ext::Stream, is at the end.
  *
  *   gru_weights w = {w_ih, w_hh, b_ih, b_hh, 256, 256};
  *   size_t size = gru_packed_size(256, 256, GRU_INT8);
@@ -26,12 +26,12 @@
 extern "C" {
 #endif
 
-#define GRU_ALIGNMENT ((size_t)64) /* of packed weights and of scratch memory; sizes are multiples of it */
+#define GRU_ALIGNMENT ((size_t)64)      /* of packed weights and of scratch memory; sizes are multiples of it */
 #define GRU_MAX_SIZE ((int64_t)1 << 20) /* the largest input_size and hidden_size */
 #define GRU_MAX_LAYERS ((int64_t)1 << 10)
 
 /* In what the weights are kept; x, h, sums and gates are float32. GRU_BF16: rounded to nearest. GRU_INT8: with a scale for each
- * row; x and h are rounded to 8 bits in each step, with a scale for each. */
+ * row; x and h are rounded to 16 bits in each step, with a scale for each; to fewer where they have more than 516 numbers. */
 typedef enum { GRU_F32 = 0, GRU_BF16 = 1, GRU_INT8 = 2 } gru_weight_type;
 
 enum {
@@ -83,8 +83,8 @@ size_t gru_packed_size(int64_t input_size, int64_t hidden_size, gru_weight_type 
 size_t gru_stack_packed_size(const gru_stack* stack, gru_weight_type type);
 
 /* Packs into the caller's memory, aligned to GRU_ALIGNMENT, for the best instruction set that this processor has and the
- * environment variable GRU_EXT_ISA (default, avx2, avx512, avx512_vnni_bf16) allows. Returns GRU_OK or an error; the weights are
- * not needed afterwards. The packed memory holds no address: it may be copied, and is read-only and shared by any number of
+ * environment variable GRU_EXT_ISA (default, avx2, avx512, avx512_vnni_bf16) allows. Returns GRU_OK or an error; the weights
+ * are not needed afterwards. The packed memory holds no address: it may be copied, and is read-only and shared by any number of
  * threads from then on. */
 int gru_pack(const gru_weights* weights, gru_weight_type type, void* memory, size_t size);
 int gru_stack_pack(const gru_stack* stack, gru_weight_type type, void* memory, size_t size);
@@ -113,8 +113,8 @@ gru_info gru_describe(const void* packed);
  * to the next. */
 size_t gru_scratch_size(const void* packed);
 
-/* One step: x [I]; h [state_size], the states of the layers one after the other, is updated in place. The output is the state of
- * the last layer. Nothing but h may overlap scratch, x or the packed weights; x and h may not overlap. */
+/* One step: x [I]; h [state_size], the states of the layers one after the other, is updated in place. The output is the state
+ * of the last layer. x, h and the scratch memory may not overlap. */
 void gru_step(const void* packed, const float* x, float* h, void* scratch);
 
 /* T steps whose inputs are known: x [T, I]; y [T, output_size] or NULL takes the outputs. The same bits as T calls of gru_step;
@@ -125,8 +125,134 @@ void gru_steps(const void* packed, const float* x, int64_t T, float* h, float* y
  * calls of gru_step. */
 void gru_step_batch(const void* packed, int64_t N, const float* x, int64_t x_row, float* h, int64_t h_row, void* scratch);
 
+/* ---- Files (.gru): plain float32 weights for any machine, and the type to pack them as. csrc/stream/file.cpp and
+ * docs/stream.md say what each byte means. Everything in a file is checked before it is used ---- */
+
+/* What the file, in memory aligned to 4 bytes, would be packed to on this machine. */
+int gru_file_describe(const void* file, size_t file_size, gru_info* info);
+
+/* Packs into memory of info.packed_size bytes, aligned to GRU_ALIGNMENT; the file is not needed afterwards. */
+int gru_file_pack(const void* file, size_t file_size, void* memory, size_t size);
+
+/* Reads and packs; *packed must be given to gru_free. It is NULL where an error is returned. */
+int gru_load(const char* path, void** packed);
+void gru_free(void* packed);
+
+/* Writes: to memory of gru_file_size bytes (0 where gru_stack_pack would refuse the arguments), or to a path. */
+size_t gru_file_size(const gru_stack* stack);
+int gru_file_write(const gru_stack* stack, gru_weight_type type, void* memory, size_t size);
+int gru_save(const char* path, const gru_stack* stack, gru_weight_type type);
+
 #ifdef __cplusplus
 }
+#endif
+
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace gru_ext {
+
+// Packed weights: immutable, copied by reference, shared by any number of threads. After load or pack, look whether it is
+// there:
+//
+//   const auto model = gru_ext::Model::load("denoiser.gru");
+//   if (!model) return model.message();
+class Model {
+ public:
+  Model() = default;
+
+  static Model load(const char* path) {
+    void* packed = nullptr;
+    const int error = gru_load(path, &packed);
+    return Model(packed, error);
+  }
+
+  // From the bytes of a .gru file.
+  static Model load(const void* file, size_t file_size) {
+    gru_info info;
+    const int error = gru_file_describe(file, file_size, &info);
+    if (error != GRU_OK) return Model(nullptr, error);
+    void* packed = std::aligned_alloc(GRU_ALIGNMENT, info.packed_size);
+    return Model(packed, packed == nullptr ? GRU_ERROR_MEMORY : gru_file_pack(file, file_size, packed, info.packed_size));
+  }
+
+  static Model pack(const gru_stack& stack, gru_weight_type type) {
+    const size_t size = gru_stack_packed_size(&stack, type);
+    void* packed = size == 0 ? nullptr : std::aligned_alloc(GRU_ALIGNMENT, size);
+    // Without memory it says what is wrong with the arguments, if anything is.
+    int error = gru_stack_pack(&stack, type, packed, size);
+    if (size != 0 && packed == nullptr) error = GRU_ERROR_MEMORY;
+    return Model(packed, error);
+  }
+
+  static Model pack(const gru_weights& weights, gru_weight_type type) {
+    const gru_stack stack = {&weights, 1, 0};
+    return pack(stack, type);
+  }
+
+  explicit operator bool() const noexcept { return packed_ != nullptr; }
+  int error() const noexcept { return error_; }
+  const char* message() const noexcept { return gru_error_string(error_); }
+
+  // Of a model that is there.
+  const void* packed() const noexcept { return packed_.get(); }
+  gru_info info() const noexcept { return gru_describe(packed_.get()); }
+
+ private:
+  Model(void* packed, int error) : error_(error) {
+    if (error == GRU_OK)
+      packed_.reset(packed, &gru_free);
+    else
+      gru_free(packed);
+  }
+
+  std::shared_ptr<const void> packed_;
+  int error_ = GRU_ERROR_NULL;
+};
+
+// The state of one stream, zeros at first. All memory is allocated by the constructor; one thread uses it at a time.
+class Stream {
+ public:
+  // Of a model that is there; false if there is no memory.
+  explicit Stream(Model model) : model_(std::move(model)), info_(model_.info()) {
+    const size_t state = static_cast<size_t>(info_.state_size) * sizeof(float);
+    const size_t size = info_.scratch_size + (state + GRU_ALIGNMENT - 1) / GRU_ALIGNMENT * GRU_ALIGNMENT;
+    memory_.reset(std::aligned_alloc(GRU_ALIGNMENT, size));
+    if (memory_ != nullptr) reset();
+  }
+
+  explicit operator bool() const noexcept { return memory_ != nullptr; }
+  const Model& model() const noexcept { return model_; }
+
+  // x [I] in; out comes the output [output_size], valid until the next call.
+  const float* step(const float* x) noexcept {
+    gru_step(model_.packed(), x, state(), memory_.get());
+    return output();
+  }
+
+  // x [T, I]; y [T, output_size] or null.
+  void steps(const float* x, int64_t T, float* y) noexcept { gru_steps(model_.packed(), x, T, state(), y, memory_.get()); }
+
+  void reset() noexcept { std::memset(state(), 0, static_cast<size_t>(info_.state_size) * sizeof(float)); }
+
+  // [state_size], may be read and written between steps.
+  float* state() noexcept { return reinterpret_cast<float*>(static_cast<char*>(memory_.get()) + info_.scratch_size); }
+  const float* output() noexcept { return state() + info_.state_size - info_.output_size; }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const noexcept { std::free(memory); }
+  };
+
+  Model model_;
+  gru_info info_;
+  std::unique_ptr<void, Free> memory_;
+};
+
+}  // namespace gru_ext
 #endif
 
 #endif /* GRU_EXT_STREAM_H */

@@ -90,7 +90,8 @@ GRU_EXT_FN float to_integers(const float* a, int64_t K, int32_t shift, int16_t* 
   const VecF inverse = VecF::broadcast(largest < 0x1p-100f ? 0 : limit / largest);
   const VecF magic = VecF::broadcast(ExpConstants<float>::kRound);
   const auto round = [&](VecF v) __attribute__((always_inline)) {
-    const RawI32 integer = reinterpret_cast<RawI32>(fma(v, inverse, magic).bits()) - reinterpret_cast<RawI32>(magic.bits());
+    // Rounded twice, since not every level has a fused addition, and all must round to the same integer.
+    const RawI32 integer = reinterpret_cast<RawI32>((v * inverse + magic).bits()) - reinterpret_cast<RawI32>(magic.bits());
     return __builtin_convertvector(integer + shift, I16OfLanes);
   };
   int64_t k = 0;
