@@ -119,7 +119,7 @@ def layers_of(gru: torch.nn.GRU) -> list[Layer]:
 
 # Errors of h after many steps do not add up: h' forgets h by the factor z. What remains is about the error of one step: that of
 # float32 sums; of each weight, relatively, 2^-9; of each weight 1/254 of the largest of its row. The weights of nn.GRU are
-# below 1 / sqrt(H) in magnitude, inputs and states about 1, so sums of 40 such products are off by about as much as one such weight.
+# below 1 / sqrt(H) in magnitude, inputs and states about 1, so sums of 40 such products are off by about as much as one weight is.
 TOLERANCES = {"float32": 1e-6, "bfloat16": 2**-9 * 4, "int8": 4 / 254}
 
 
