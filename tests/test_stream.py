@@ -1,6 +1,5 @@
 """The torch-free stream library: values, promises for real-time threads, its C interface, files, what its objects contain."""
 
-import ctypes
 import os
 import platform
 import re
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from c_stream import CStream, layers_of
 from gru_file import Layer, gru_file
 from stream_build import CPP, CXX, LEVELS, ROOT, WIDE_LEVELS, StreamBuild, run
 
@@ -87,39 +87,9 @@ def test_only_the_kernels_need_a_newer_processor(build: StreamBuild) -> None:
         assert instruction in run("objdump", "-d", "--no-show-raw-insn", build.object(source))
 
 
-class CStream:
-    """One stream of a .gru file through the C interface."""
-
-    def __init__(self, library: Path, path: Path) -> None:
-        self.c = ctypes.CDLL(str(library))
-        self.c.gru_scratch_size.restype = ctypes.c_size_t
-        self.c.gru_error_string.restype = ctypes.c_char_p
-        self.packed = ctypes.c_void_p()
-        code = self.c.gru_load(str(path).encode(), ctypes.byref(self.packed))
-        if code != 0:
-            raise ValueError(self.c.gru_error_string(code).decode())
-        scratch = torch.empty(self.c.gru_scratch_size(self.packed) + 64, dtype=torch.uint8)
-        self.scratch = scratch[-scratch.data_ptr() % 64 :]
-
-    def steps(self, x: torch.Tensor, state: torch.Tensor, output_size: int) -> torch.Tensor:
-        y = torch.empty(x.size(0), output_size)
-        pointers = [ctypes.c_void_p(t.data_ptr()) for t in (x, state, y, self.scratch)]
-        self.c.gru_steps(self.packed, pointers[0], ctypes.c_int64(x.size(0)), *pointers[1:])
-        return y
-
-
-def layers_of(gru: torch.nn.GRU) -> list[Layer]:
-    def numbers(name: str) -> list[float] | None:
-        return getattr(gru, name).detach().flatten().tolist() if hasattr(gru, name) else None
-
-    names = ("weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l")
-    sizes = [gru.input_size] + [gru.hidden_size] * (gru.num_layers - 1)
-    return [Layer(size, gru.hidden_size, *(numbers(f"{name}{i}") for name in names)) for i, size in enumerate(sizes)]
-
-
 # Errors of h after many steps do not add up: h' forgets h by the factor z. What remains is about the error of one step: that of
-# float32 sums; of each weight, relatively, 2^-9; of each weight 1/254 of the largest of its row. The weights of nn.GRU are
-# below 1 / sqrt(H) in magnitude, inputs and states about 1, so sums of 40 such products are off by about as much as one weight is.
+# float32 sums; of each weight, relatively, 2^-9; of each weight 1/254 of the largest of its row. Weights of nn.GRU are at most
+# 1 / sqrt(H), inputs and states about 1: a sum of 40 such products is off by about as much as one weight is.
 TOLERANCES = {"float32": 1e-6, "bfloat16": 2**-9 * 4, "int8": 4 / 254}
 
 

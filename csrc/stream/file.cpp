@@ -1,6 +1,5 @@
 #include "stream/file.h"
 
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -86,7 +85,16 @@ gru_weights layer_in_file(const void* file, int64_t i) {
   return w;
 }
 
-// A file's bytes; freed with it.
+// What can be said of a file of `size` bytes by the first kFileHeader of them.
+int check_header(const void* file, uint64_t size) {
+  if (size < sizeof kMagic || std::memcmp(file, kMagic, sizeof kMagic) != 0) return GRU_ERROR_NOT_GRU;
+  if (size < kFileHeader + kFileChecksum) return GRU_ERROR_FILE_SIZE;
+  const FileHeader header = read<FileHeader>(file, 0);
+  if (header.version != kVersion) return GRU_ERROR_VERSION;
+  return header.size == size ? GRU_OK : GRU_ERROR_FILE_SIZE;
+}
+
+// Memory for a file.
 class Bytes {
  public:
   explicit Bytes(size_t size) : memory_(std::malloc(size)) {}
@@ -122,11 +130,8 @@ int check_writable(const gru_stack* stack, int64_t type, bool weights_too, Sourc
 int open_file(const void* file, size_t size, Source* source, int64_t* type) {
   if (file == nullptr) return GRU_ERROR_NULL;
   if (reinterpret_cast<uintptr_t>(file) % alignof(float) != 0) return GRU_ERROR_ALIGNMENT;
-  if (size < sizeof kMagic || std::memcmp(file, kMagic, sizeof kMagic) != 0) return GRU_ERROR_NOT_GRU;
-  if (size < kFileHeader + kFileChecksum) return GRU_ERROR_FILE_SIZE;
+  if (const int error = check_header(file, size); error != GRU_OK) return error;
   const FileHeader header = read<FileHeader>(file, 0);
-  if (header.version != kVersion) return GRU_ERROR_VERSION;
-  if (header.size != size) return GRU_ERROR_FILE_SIZE;
   const size_t checked = size - kFileChecksum;
   if (crc32(static_cast<const unsigned char*>(file), checked) != read<uint32_t>(file, checked)) return GRU_ERROR_CHECKSUM;
 
@@ -177,19 +182,23 @@ int gru_load(const char* path, void** packed) {
   *packed = nullptr;
   std::FILE* file = std::fopen(path, "rb");
   if (file == nullptr) return GRU_ERROR_OPEN;
-  const long size = std::fseek(file, 0, SEEK_END) == 0 ? std::ftell(file) : -1;
+  // Before memory is asked for: a folder claims to be as large as a file can be.
+  alignas(FileHeader) unsigned char begin[kFileHeader] = {};
+  const bool begun = std::fread(begin, 1, sizeof begin, file) == sizeof begin || std::ferror(file) == 0;
+  const long end = begun && std::fseek(file, 0, SEEK_END) == 0 ? std::ftell(file) : -1;
+  int error = end < 0 ? GRU_ERROR_READ : check_header(begin, static_cast<uint64_t>(end));
+  const size_t size = error == GRU_OK ? static_cast<size_t>(end) : 1;
+  const Bytes bytes(size);
   std::rewind(file);
-  const Bytes bytes(size > 0 ? static_cast<size_t>(size) : 1);
-  const bool read_all = size >= 0 && bytes.get() != nullptr &&
-                        std::fread(bytes.get(), 1, static_cast<size_t>(size), file) == static_cast<size_t>(size);
+  if (error == GRU_OK && (bytes.get() == nullptr || std::fread(bytes.get(), 1, size, file) != size)) error = GRU_ERROR_READ;
   std::fclose(file);
-  if (!read_all) return GRU_ERROR_READ;
+  if (error != GRU_OK) return error;
 
   gru_info info;
-  int error = gru_file_describe(bytes.get(), static_cast<size_t>(size), &info);
+  error = gru_file_describe(bytes.get(), size, &info);
   if (error != GRU_OK) return error;
   void* memory = std::aligned_alloc(GRU_ALIGNMENT, info.packed_size);
-  error = memory == nullptr ? GRU_ERROR_READ : gru_file_pack(bytes.get(), static_cast<size_t>(size), memory, info.packed_size);
+  error = memory == nullptr ? GRU_ERROR_READ : gru_file_pack(bytes.get(), size, memory, info.packed_size);
   if (error == GRU_OK)
     *packed = memory;
   else

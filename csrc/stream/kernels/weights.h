@@ -22,7 +22,7 @@ struct F32Weights {
 
   // To words(K) activations; returns what the sums must be multiplied by.
   GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
-    __builtin_memcpy(to, a, static_cast<size_t>(K) * sizeof(float));
+    __builtin_memcpy(to, a, static_cast<uint64_t>(K) * sizeof(float));
     return 1;
   }
 

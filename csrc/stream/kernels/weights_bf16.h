@@ -55,7 +55,7 @@ struct Bf16Weights {
 
   GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
     to[(K - 1) / 2].number[1] = 0;
-    __builtin_memcpy(to, a, static_cast<size_t>(K) * sizeof(float));
+    __builtin_memcpy(to, a, static_cast<uint64_t>(K) * sizeof(float));
     return 1;
   }
 

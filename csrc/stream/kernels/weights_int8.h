@@ -101,7 +101,7 @@ GRU_EXT_FN float to_integers(const float* a, int64_t K, int32_t shift, int16_t* 
   }
   if (k < K) {
     const I16OfLanes rounded = round(load(a + k, K - k));
-    __builtin_memcpy(to + k, &rounded, static_cast<size_t>((K - k + 3) / 4 * 4) * sizeof(int16_t));
+    __builtin_memcpy(to + k, &rounded, static_cast<uint64_t>((K - k + 3) / 4 * 4) * sizeof(int16_t));
   }
   return largest - largest + largest / limit;
 }

@@ -1,0 +1,78 @@
+"""Steps of the torch-free stream library beside torch.nn.GRUCell called from Python, one thread, in alternating blocks.
+
+Ratios are torch.nn.GRUCell's time over that of a step, the median over the rounds with the quartiles. The share of the limit is
+the time of reading the weights at the rate at which this core reads memory of that size, over the time taken. p50, p99 and the
+largest are of single steps, with the reading of the clock.
+"""
+
+import argparse
+import time
+
+import torch
+
+from ..limits import Limits, why_unavailable
+from .library import TYPES, Streams, compiled
+
+SIZES = (64, 128, 256, 512, 1024)
+
+
+def stock_us(cell: torch.nn.GRUCell, x: torch.Tensor, h: torch.Tensor, calls: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(calls):
+        cell(x, h)
+    return (time.perf_counter() - begin) / calls * 1e6
+
+
+def quartiles(values: list[float]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+
+
+def measure(size: int, n: int, rounds: int, library, limits: Limits) -> None:
+    cell = torch.nn.GRUCell(size, size)
+    streams = {weights: Streams(library, cell, weights, n) for weights in TYPES}
+    x, h = torch.randn(n, size), torch.zeros(n, size)
+    # Blocks of about five milliseconds.
+    calls = {weights: max(1, int(5000 / s.mean_us(3))) for weights, s in streams.items()}
+    stock_calls = max(3, int(5000 / stock_us(cell, x, h, 10)))
+    ratios, times = {w: [] for w in TYPES}, {w: [] for w in TYPES}
+    for _ in range(rounds):
+        stock = stock_us(cell, x, h, stock_calls)
+        for weights, s in streams.items():
+            taken = s.mean_us(calls[weights])
+            times[weights].append(taken)
+            ratios[weights].append(stock / taken)
+    for weights, s in streams.items():
+        low, ratio, high = quartiles(ratios[weights])
+        taken = quartiles(times[weights])[1]
+        each = s.each_us(min(20_000, 4 * rounds * calls[weights]))
+        p50, p99 = each.quantile(torch.tensor([0.5, 0.99], dtype=torch.float64))
+        share = s.weight_bytes / limits.bytes_per_us(s.weight_bytes) / taken
+        print(
+            f"| {n} | {size} | {weights} | {taken:.3f} | {ratio:.1f} ({low:.1f} to {high:.1f}) | "
+            f"{s.weight_bytes / taken / 1000:.0f} | {100 * share:.0f} % | {p50:.2f} / {p99:.2f} / {each.max():.1f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="hidden sizes, input sizes being the same")
+    parser.add_argument("--batches", type=int, nargs="+", default=(1,), help="numbers of streams")
+    parser.add_argument("--rounds", type=int, default=40)
+    arguments = parser.parse_args()
+    reason = why_unavailable(torch.float32)
+    if reason:
+        parser.exit(2, f"not available: {reason}\n")
+    torch.set_num_threads(1)
+    library, limits = compiled(), Limits(threads=1)
+    print(
+        "| N | H = I | weights | µs | nn.GRUCell / this | GB/s | of the limit | p50 / p99 / max µs |\n|---|---|---|---|---|---|---|---|"
+    )
+    with torch.inference_mode():
+        for n in arguments.batches:
+            for size in arguments.sizes:
+                measure(size, n, arguments.rounds, library, limits)
+
+
+if __name__ == "__main__":
+    main()
