@@ -65,9 +65,8 @@ def main() -> None:
         parser.exit(2, f"not available: {reason}\n")
     torch.set_num_threads(1)
     library, limits = compiled(), Limits(threads=1)
-    print(
-        "| N | H = I | weights | µs | nn.GRUCell / this | GB/s | of the limit | p50 / p99 / max µs |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| N | H = I | weights | µs | nn.GRUCell / this | GB/s | of the limit | p50 / p99 / max µs |")
+    print("|---|---|---|---|---|---|---|---|")
     with torch.inference_mode():
         for n in arguments.batches:
             for size in arguments.sizes:
