@@ -22,7 +22,12 @@ FAULTS = {
         "s.activations, h);\n  update_states",
         "avx2",
     ),
-    "last words of a group": ("product.h", "w += a.row * group * VecF::kLanes;", "w += a.row * kGroup * VecF::kLanes;", "avx2"),
+    "last words of a group": (
+        "product.h",
+        "w += a.row * group * VecF::kLanes;",
+        "w += (a.row - 1) * group * VecF::kLanes;",
+        "avx2",
+    ),
     "rows after the last tile": (
         "product.h",
         "if (n < rows) product_group<W, 1",
@@ -36,10 +41,9 @@ FAULTS = {
         "avx2",
     ),
     "odd K reads an old activation": ("weights_bf16.h", "to[(K - 1) / 2].number[1] = 0;", "", "avx2"),
-    "rounding of bfloat16 downwards": ("pack.cpp", "return below < above ||", "return below <= above * 3 ||", "avx2"),
+    "rounding of bfloat16 downwards": ("pack.cpp", "(to_down < to_up ||", "(to_down <= 3 * to_up ||", "avx2"),
     "lower half not taken into account": ("pack.cpp", "dot_ ? 0 : word) << 16", "0) << 16", "avx2"),
     "lower half taken into account where it is not read": ("pack.cpp", "dot_ ? 0 : word) << 16", "word) << 16", "wide_dot"),
-    "subnormal weights": ("pack.cpp", "(lower != 0 ? 0x0080 : 0)", "0", "avx2"),
     "scale of int8 too small": ("pack.cpp", "scale_ = largest / 127;", "scale_ = largest / 128;", "avx2"),
     "activations in 15 bits": (
         "weights_int8.h",

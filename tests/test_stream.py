@@ -27,7 +27,7 @@ def test_steps_give_the_numbers_of_the_equations(level: str, build: StreamBuild)
     if not build.runs(level):
         pytest.skip(f"this processor does not run {level}")
     output = run(build.values(level), GRU_EXT_ISA=level)
-    assert output.count(": ok\n") == 15, output  # five kinds of checks, three types of weights
+    assert output.count(": ok\n") == 18, output  # six kinds of checks, three types of weights
 
 
 def test_100000_steps_allocate_nothing_and_call_nothing(build: StreamBuild) -> None:

@@ -35,12 +35,13 @@ uint32_t to_bits(float value) {
 // half that is not 0, an upper half of 0 would make a subnormal, which some processors multiply slowly: the least normal number
 // then.
 uint32_t upper_half(float value, uint32_t lower) {
-  const uint32_t bits = to_bits(value), down = (bits - lower) >> 16;
-  const bool negative_zero_crossing = (bits & 0x7fffffff) < lower;
-  if (negative_zero_crossing || (down & 0x7f80) == 0) return (bits >> 31) << 15 | (lower != 0 ? 0x0080 : 0);
-  const double below = std::fabs(double{value} - from_bits(down << 16 | lower));
-  const double above = std::fabs(double{value} - from_bits((down + 1) << 16 | lower));
-  return below < above || (below == above && down % 2 == 0) ? down : down + 1;
+  constexpr uint32_t kSign = 0x80000000, kLeastNormal = 0x00800000;
+  const uint32_t sign = (to_bits(value) & kSign) >> 16, magnitude = to_bits(value) & ~kSign;
+  if (magnitude < kLeastNormal + lower) return sign | (lower == 0 ? 0 : kLeastNormal >> 16);
+  const uint32_t down = (magnitude - lower) >> 16, up = down + 1;
+  const double size = from_bits(magnitude);
+  const double to_down = size - from_bits(down << 16 | lower), to_up = from_bits(up << 16 | lower) - size;
+  return sign | (to_down < to_up || (to_down == to_up && down % 2 == 0) ? down : up);
 }
 
 // One row of weights as numbers of the type, to be put into words.

@@ -64,6 +64,15 @@ static void check_packing(void) {
     memory[at] ^= 0x55;
   }
 
+  /* The level is the third number after the magic. */
+  const uint32_t no_such_level = 77;
+  uint32_t level;
+  memcpy(&level, memory + 16, sizeof level);
+  memcpy(memory + 16, &no_such_level, sizeof no_such_level);
+  EXPECT(gru_check(memory, size) == GRU_ERROR_MACHINE);
+  memcpy(memory + 16, &level, sizeof level);
+  EXPECT(gru_check(memory, size) == GRU_OK);
+
   for (int type = GRU_F32; type <= GRU_INT8; ++type) {
     const float good = w_hh[H + 1];
     w_hh[H + 1] = INFINITY;

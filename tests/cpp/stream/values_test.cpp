@@ -132,6 +132,23 @@ void check_stack(int reset_before, Random& random) {
   }
 }
 
+// The largest integers that int8 may come to: all products of a long sum have one sign and the largest size.
+void check_largest_sums(Random& random) {
+  constexpr int64_t I = 530, H = 5;
+  const Cell cell(I, H, 0, random);
+  for (int64_t k = 0; k < cell.w_ih.size(); ++k) cell.w_ih[k] = 1.5f / I;
+  for (const gru_weight_type type : kWeightTypes) {
+    const Packed packed({&cell.weights, 1, 0}, type);
+    name("largest sums", packed, I, H);
+    const Rows rows(1, I, H, random);
+    for (int64_t k = 0; k < I; ++k) rows.x[k] = 1;
+    const Keeping keeping = {type, has_dot(packed.info().level)};
+    const std::vector<double> expected = reference_step(cell.weights, false, rows.x.data(), rows.h.data(), keeping);
+    gru_step(packed.get(), rows.x.data(), rows.h.data(), packed.scratch.data());
+    expect_near("h", rows.h, expected, [&](size_t) { return tolerance(I + H + 2, packed); });
+  }
+}
+
 // float32 and bfloat16 give what the equations make of NaN and infinities; with int8 all of h becomes NaN.
 void check_not_finite(Random& random) {
   for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)})
@@ -178,6 +195,7 @@ void check_all() {
   check_cell(272, 160, 7, random);
   check_cell(530, 5, 3, random);  // int8 has fewer than 16 bits for activations here
   for (const int reset_before : {0, 1}) check_stack(reset_before, random);
+  check_largest_sums(random);
   check_not_finite(random);
   check_subnormal(random);
 }
