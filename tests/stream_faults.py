@@ -56,8 +56,8 @@ FAULTS = {
     "offset of the dot products": ("pack.cpp", "0u - (sum_ << 15)", "0u - (sum_ << 14)", "wide_dot"),
     "upper half of the activations": (
         "weights_int8.h",
-        "(sum.upper << 8) + sum.lower",
-        "(sum.upper << 7) + sum.lower",
+        "(sum.upper) << 8)",
+        "(sum.upper) << 7)",
         "wide_dot",
     ),
     "NaN lost by int8": ("weights_int8.h", "return largest - largest + largest / limit;", "return 1 / limit;", "default"),

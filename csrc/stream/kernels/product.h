@@ -2,13 +2,6 @@
 // has the same bits whatever tile it is in: a row of a batch equals the same row by itself.
 #pragma once
 
-// Sums that the registers hold beside a vector of weights and the activations; 12 are enough to hide the latency of an
-// addition.
-#if GRU_EXT_VEC_BYTES == 64 || defined(__aarch64__)
-constexpr int kSums = 24;
-#else
-constexpr int kSums = 12;
-#endif
 constexpr int kTileRows = 4;
 
 template <class W>

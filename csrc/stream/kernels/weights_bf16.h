@@ -17,7 +17,7 @@ struct Bf16Weights {
   static constexpr int64_t kPerWord = 2;
   static constexpr int kSums = kRegisterSums;
   static constexpr int kParts = 1;
-  using Activation = uint32_t;
+  typedef uint32_t Activation __attribute__((may_alias));
   using Sum = VecF;
   using Factor = VecF::RawBits;
   using Weights = VecF::RawBits;
@@ -48,7 +48,7 @@ struct Bf16Weights {
   static constexpr int kParts = 2;
   struct Activation {
     float number[2];
-  };
+  } __attribute__((may_alias));
   using Sum = VecF;
   using Factor = VecF;
   using Weights = VecF;

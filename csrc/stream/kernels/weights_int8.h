@@ -60,9 +60,10 @@ GRU_EXT_FN RawI32 dot(RawI32 sum, RawI32 a, RawI32 w) {
   return reinterpret_cast<RawI32>(
       _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(w)));
 #else
+  RawU32 result = reinterpret_cast<RawU32>(sum);
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) sum += ((a >> 8 * i) & 0xff) * ((w << (24 - 8 * i)) >> 24);
-  return sum;
+  for (int i = 0; i < 4; ++i) result += reinterpret_cast<RawU32>(((a >> 8 * i) & 0xff) * ((w << (24 - 8 * i)) >> 24));
+  return reinterpret_cast<RawI32>(result);
 #endif
 }
 
@@ -80,7 +81,7 @@ GRU_EXT_FN int32_t largest_integer(int64_t K) {
 
 // Rounds a row of activations to 16 bits, with zeros up to a whole word; each is added to `shift`. Returns the scale. A row
 // that is not finite gets the scale NaN, so all sums with it become NaN.
-GRU_EXT_FN float to_integers(const float* a, int64_t K, int32_t shift, int16_t* to) {
+GRU_EXT_FN float to_integers(const float* a, int64_t K, uint32_t shift, int16_t* to) {
   constexpr int lanes = VecF::kLanes;
   const uint32_t bits = largest_magnitude(a, K);
   float largest;
@@ -91,8 +92,7 @@ GRU_EXT_FN float to_integers(const float* a, int64_t K, int32_t shift, int16_t* 
   const VecF magic = VecF::broadcast(ExpConstants<float>::kRound);
   const auto round = [&](VecF v) __attribute__((always_inline)) {
     // Rounded twice, since not every level has a fused addition, and all must round to the same integer.
-    const RawI32 integer = reinterpret_cast<RawI32>((v * inverse + magic).bits()) - reinterpret_cast<RawI32>(magic.bits());
-    return __builtin_convertvector(integer + shift, I16OfLanes);
+    return __builtin_convertvector((v * inverse + magic).bits() - magic.bits() + shift, I16OfLanes);
   };
   int64_t k = 0;
   for (; k + lanes <= K; k += lanes) {
@@ -116,7 +116,7 @@ struct Int8Weights {
   static constexpr int kParts = 1;
   struct Activation {
     uint32_t upper, lower;  // four bytes each
-  };
+  } __attribute__((may_alias));
   struct Sum {
     RawI32 upper, lower;
   };
@@ -126,7 +126,8 @@ struct Int8Weights {
   using Weights = RawI32;
 
   GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
-    uint16_t* numbers = reinterpret_cast<uint16_t*>(to);
+    typedef uint16_t Number __attribute__((may_alias));
+    const Number* numbers = reinterpret_cast<const Number*>(to);
     const float scale = to_integers(a, K, 1 << 15, reinterpret_cast<int16_t*>(to));
     for (int64_t k = 0; k < K; k += 4) {
       uint32_t upper = 0, lower = 0;
@@ -149,7 +150,8 @@ struct Int8Weights {
   }
   GRU_EXT_FN static Sum start(const int32_t* offset) { return {RawI32{}, load_integers(offset)}; }
   GRU_EXT_FN static VecF finish(const Sum& sum, const float* scale, float of_row) {
-    return scaled((sum.upper << 8) + sum.lower, scale, of_row);
+    const RawU32 whole = (reinterpret_cast<RawU32>(sum.upper) << 8) + reinterpret_cast<RawU32>(sum.lower);
+    return scaled(reinterpret_cast<RawI32>(whole), scale, of_row);
   }
 };
 #else
@@ -161,7 +163,7 @@ struct Int8Weights {
   static constexpr int kParts = 2;
   struct Activation {
     uint32_t pair[2];
-  };
+  } __attribute__((may_alias));
   using Sum = RawI32;
   using Factor = RawI16;
   using Weights = RawI16;
