@@ -53,7 +53,7 @@ class Row {
       largest = std::fmax(largest, std::fabs(w[k]));
       representable_ &= std::isfinite(w[k]) && (type != GRU_BF16 || std::fabs(w[k]) < kLargestBf16);
     }
-    if (type != GRU_INT8) return;
+    if (type != GRU_INT8 || !representable_) return;
     scale_ = largest / 127;
     for (int64_t k = 0; k < K_; ++k) sum_ += static_cast<uint32_t>(integer(k));
   }
