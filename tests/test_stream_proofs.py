@@ -1,7 +1,9 @@
 """Proofs of the stream library that take minutes: sanitizers, hostile files, planted faults, other compilers and processors."""
 
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,12 @@ def test_hostile_files_of_libfuzzer(tmp_path: Path) -> None:
     (tmp_path / "found").mkdir()
     limits = [f"-max_total_time={FUZZ_SECONDS}", "-max_len=4096", "-seed=1", f"-artifact_prefix={tmp_path}/"]
     assert "Done" in run(tmp_path / "fuzz", *limits, tmp_path / "found", CPP / "stream" / "corpus")
+
+
+def test_the_benchmark_runs() -> None:
+    command = (sys.executable, "-m", "benchmarks.stream", "--sizes", "8", "--batches", "1", "2", "--rounds", "1")
+    rows = [line for line in run(*command, PYTHONPATH=str(ROOT)).splitlines() if re.match(r"\| \d", line)]
+    assert len(rows) == 6, rows  # three types of weights, two batches
 
 
 @needs("clang++")
