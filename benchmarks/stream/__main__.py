@@ -2,7 +2,7 @@
 
 Ratios are torch.nn.GRUCell's time over that of a step, the median over the rounds with the quartiles. The share of the limit is
 the time of reading the weights at the rate at which this core reads memory of that size, or that of the multiplications and
-additions in float32 if it is longer, over the time taken. p50, p99 and max are of single steps, the reading of the clock included.
+additions in float32 if it is longer, over the time taken. p50, p99 and max are of single steps, with the reading of the clock.
 """
 
 import argparse
