@@ -19,6 +19,7 @@ namespace {
 #include "cpu/kernels/step.h"
 #include "cpu/kernels/forward.h"
 #include "cpu/kernels/gates_backward.h"
+#include "cpu/kernels/matmul_short.h"
 #include "cpu/kernels/matmul.h"
 
 template <class T>

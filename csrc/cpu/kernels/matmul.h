@@ -7,9 +7,6 @@ constexpr int kBlockRows = 192;  // a packed block of A, 192 by 256, stays in th
 
 // B is read in place if each of its panels meets so few rows of A that packing it would cost more than it saves.
 constexpr int kRowsInPlace = 2 * kTileRows;
-// A contraction this short is done for a few rows of C at a time, so that C is written from row to row; a transposed A is then
-// read in place, because each of its cache lines is used at once anyway.
-constexpr int kShortK = 8;
 // With so few rows in C, B is read once and should stream: the contraction is cut short, and C is added to in the cache.
 constexpr int kFewRows = 4;
 
@@ -108,11 +105,14 @@ void matmul(const MatmulArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scra
   const int64_t block_k = p.M <= kFewRows ? kShortK : kBlockK;
   for (int64_t k0 = 0; k0 < p.K; k0 += block_k) {
     const int64_t K = p.K - k0 < block_k ? p.K - k0 : block_k;
-    const int64_t block_rows = K <= kShortK ? kRowsInPlace : kBlockRows;
-    for (int64_t m0 = begin; m0 < end; m0 += block_rows) {
-      const int64_t m1 = m0 + block_rows < end ? m0 + block_rows : end;
+    if (K <= kShortK) {
+      matmul_short(p, begin, end, k0, K);
+      continue;
+    }
+    for (int64_t m0 = begin; m0 < end; m0 += kBlockRows) {
+      const int64_t m1 = m0 + kBlockRows < end ? m0 + kBlockRows : end;
       const S* a = p.a + m0 * p.a_row + k0 * p.a_col;
-      if (p.a_col == 1 || K <= kShortK) {
+      if (p.a_col == 1) {
         matmul_block(p, m0, m1, a, p.a_row, p.a_col, k0, K, panel);
       } else {
         gather_rows(a, p.a_col, m1 - m0, K, packed_a, kBlockK);

@@ -1,0 +1,78 @@
+// Products with a contraction of few terms: the gradients of the weights for small batches, where the time goes into writing C,
+// and the gradients of single rows, whose long contraction is cut into short ones so that B is read in order while C stays in
+// the first-level cache. The number of terms is known to the compiler: a loop over so few would take longer than what is in it.
+#pragma once
+
+// The longest; others are made of 8, 4, 2 and 1.
+constexpr int kShortK = 8;
+// Rows and vectors of a tile: with more of either, or with one row, 10 to 50 % slower on AVX2.
+constexpr int kShortRows = 4, kShortVectors = 2;
+
+// R rows by V vectors of C from `terms` terms. The last vector has `lanes` columns of C.
+template <int terms, int R, int V, class T, class S = Compute<T>>
+GRU_EXT_FN void short_tile(const MatmulArgs<T>& p, const S* a, const T* b, S* c, const S* addend, int64_t lanes,
+                           bool accumulate) {
+  constexpr int n = Vec<S>::kLanes;
+  Vec<S> acc[R][V];
+#pragma GCC unroll 8
+  for (int k = 0; k < terms; ++k) {
+    Vec<S> column[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v)
+      column[v] = v < V - 1 ? load(b + k * p.b_row + v * n) : load_upto(b + k * p.b_row + v * n, lanes);
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+      const auto row = Vec<S>::broadcast(a[r * p.a_row + k * p.a_col]);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) acc[r][v] = k == 0 ? row * column[v] : fma(row, column[v], acc[r][v]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      const int64_t at = r * p.c_row + v * n, count = v < V - 1 ? n : lanes;
+      Vec<S> sum = acc[r][v];
+      if (accumulate) sum = sum + load_upto(c + at, count);
+      if (addend) sum = sum + load_upto(addend + at, count);
+      store_upto(c + at, sum, count);
+    }
+}
+
+// Rows [begin, end) from terms k0 ... k0 + terms - 1.
+template <int terms, class T>
+void add_terms(const MatmulArgs<T>& p, int64_t begin, int64_t end, int64_t k0, bool accumulate, bool with_addend) {
+  using S = Compute<T>;
+  constexpr int64_t n = Vec<S>::kLanes;
+  for_row_tiles<kShortRows>(begin, end, [&](int64_t m, auto rows) __attribute__((always_inline)) {
+    constexpr int R = decltype(rows)::value;
+    const S* const a = p.a + m * p.a_row + k0 * p.a_col;
+    const T* const b = p.b + k0 * p.b_row;
+    S* const c = p.c + m * p.c_row;
+    const S* const addend = with_addend ? p.addend + m * p.c_row : nullptr;
+    int64_t j = 0;
+    const auto tile = [&](auto vectors, int64_t lanes) __attribute__((always_inline)) {
+      short_tile<terms, R, decltype(vectors)::value>(p, a, b + j, c + j, addend ? addend + j : nullptr, lanes, accumulate);
+    };
+    for (; j + kShortVectors * n <= p.J; j += kShortVectors * n) tile(Rows<kShortVectors>{}, n);
+    for (; j < p.J; j += n) tile(Rows<1>{}, p.J - j < n ? p.J - j : n);
+  });
+}
+
+// Rows [begin, end) from K terms at k0, at most kShortK. The addend comes with the last.
+template <class T>
+void matmul_short(const MatmulArgs<T>& p, int64_t begin, int64_t end, int64_t k0, int64_t K) {
+  for (const int64_t last = k0 + K; k0 < last;) {
+    const int64_t left = last - k0, terms = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    const bool accumulate = p.accumulate || k0 > 0, with_addend = p.addend && k0 + terms == p.K;
+    if (terms == 8)
+      add_terms<8>(p, begin, end, k0, accumulate, with_addend);
+    else if (terms == 4)
+      add_terms<4>(p, begin, end, k0, accumulate, with_addend);
+    else if (terms == 2)
+      add_terms<2>(p, begin, end, k0, accumulate, with_addend);
+    else
+      add_terms<1>(p, begin, end, k0, accumulate, with_addend);
+    k0 += terms;
+  }
+}
