@@ -25,7 +25,7 @@ constexpr int64_t kChunkRows = 512;
 template <class T>
 void product(const CellKernels<T>& k, const MatmulArgs<T>& p) {
   const auto rows = [&](const MatmulArgs<T>& columns, int64_t begin, int64_t end) {
-    Scratch<Compute<T>> scratch(k.matmul_scratch);
+    const Scratch<Compute<T>> scratch(k.matmul_scratch(columns));
     k.matmul(columns, begin, end, scratch.data());
   };
   if (p.M <= kRowStep)

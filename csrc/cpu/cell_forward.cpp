@@ -19,9 +19,7 @@ constexpr int64_t kUnitStep = 32, kRowStep = 48;
 template <class T>
 void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
   const auto units = [&](const ForwardArgs<T>& rows, int64_t begin, int64_t end) {
-    const int64_t size = k.forward_scratch(rows.N, p.I, p.H);
-    if (size == 0) return k.forward(rows, begin, end, nullptr);
-    Scratch<Compute<T>> scratch(size);
+    const Scratch<Compute<T>> scratch(k.forward_scratch(rows.N, p.I, p.H));
     k.forward(rows, begin, end, scratch.data());
   };
   const auto parts = [](int64_t size, int64_t step) { return (size + step - 1) / step; };

@@ -31,12 +31,14 @@ auto with_kernels(at::ScalarType dtype, const F& f) {
   }
 }
 
-// Uninitialised memory, 64-byte aligned, for one thread.
+// Uninitialised memory, 64-byte aligned, for one thread; null if it is for no numbers.
 template <class S>
 class Scratch {
  public:
-  explicit Scratch(int64_t count) : data_(c10::GetCPUAllocator()->allocate(static_cast<size_t>(count) * sizeof(S))) {}
-  S* data() { return static_cast<S*>(data_.get()); }
+  explicit Scratch(int64_t count) {
+    if (count > 0) data_ = c10::GetCPUAllocator()->allocate(static_cast<size_t>(count) * sizeof(S));
+  }
+  S* data() const { return static_cast<S*>(data_.get()); }
 
  private:
   at::DataPtr data_;

@@ -71,7 +71,7 @@ MatmulArgs<T> arguments(const Sizes& s, const Inputs<T>& in, bool by_columns, Ad
 
 template <class T>
 void run(const CellKernels<T>& k, const MatmulArgs<T>& args, int64_t begin, int64_t end) {
-  const Buffer<Compute<T>> scratch(k.matmul_scratch);
+  const Buffer<Compute<T>> scratch(k.matmul_scratch(args));
   k.matmul(args, begin, end, scratch.data());
 }
 

@@ -29,7 +29,7 @@ constexpr CellKernels<T> cell_kernels() {
   k.forward_scratch = forward_scratch<T>;
   k.gates_backward = gates_backward<T>;
   k.matmul = matmul<T>;
-  k.matmul_scratch = MatmulScratch<Compute<T>>::kSize;
+  k.matmul_scratch = matmul_scratch<T>;
   return k;
 }
 

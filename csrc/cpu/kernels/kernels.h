@@ -102,9 +102,9 @@ struct CellKernels {
   // Units of the state [begin, end).
   void (*gates_backward)(const GatesBackwardArgs<T>&, int64_t begin, int64_t end);
 
-  // Rows of C, [begin, end); matmul_scratch numbers of scratch.
+  // Rows of C, [begin, end); matmul_scratch(args) numbers of scratch.
   void (*matmul)(const MatmulArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
-  int64_t matmul_scratch;
+  int64_t (*matmul_scratch)(const MatmulArgs<T>&);
 };
 
 struct Kernels {

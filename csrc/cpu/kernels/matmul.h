@@ -11,10 +11,14 @@ constexpr int kRowsInPlace = 2 * kTileRows;
 constexpr int kFewRows = 4;
 
 template <class S>
-struct MatmulScratch {
-  static constexpr int64_t kPanel = int64_t{kBlockK} * 3 * Vec<S>::kLanes;
-  static constexpr int64_t kSize = kPanel + int64_t{kBlockRows} * kBlockK;
-};
+constexpr int64_t kPanelSize = int64_t{kBlockK} * 3 * Vec<S>::kLanes;
+
+// A panel of B, and a block of A if it lies transposed; nothing for short products.
+template <class T>
+int64_t matmul_scratch(const MatmulArgs<T>& p) {
+  if (p.K <= kShortK || p.M <= kFewRows) return 0;
+  return kPanelSize<Compute<T>> + (p.a_col == 1 ? 0 : int64_t{kBlockRows} * kBlockK);
+}
 
 // Where a tile goes: the first element, and what is added to it.
 template <class S>
@@ -98,7 +102,7 @@ template <class T>
 void matmul(const MatmulArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scratch) {
   using S = Compute<T>;
   S* const panel = scratch;
-  S* const packed_a = scratch + MatmulScratch<S>::kPanel;
+  S* const packed_a = scratch + kPanelSize<S>;
   if (p.K == 0 && !p.accumulate)
     for (int64_t m = begin; m < end; ++m)
       for (int64_t i = m * p.c_row; i < m * p.c_row + p.J; ++i) p.c[i] = p.addend ? p.addend[i] : 0;
