@@ -29,8 +29,13 @@ def check_agreement(stack: GRUStack, source: Step, name: str) -> None:
         name: of the converter, for the error.
 
     Raises:
+        ValueError: a weight is not finite: such a layer agrees with many others.
         RuntimeError: they differ; the text has the difference and what rounding allows.
     """
+    for i, layer in enumerate(stack.layers):
+        for weight, tensor in layer.items():
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name}: layer {i}: {weight} must be finite")
     generator = torch.Generator().manual_seed(0)
 
     def drawn(columns: int) -> Tensor:
@@ -45,8 +50,7 @@ def check_agreement(stack: GRUStack, source: Step, name: str) -> None:
             if not difference <= allowed:  # so that NaN is no agreement
                 raise RuntimeError(
                     f"{name}: layer {i} differs from its source by {difference:.1e} after one step; "
-                    f"rounding explains {allowed:.1e}. The order of the gates or the place of the reset gate is another, "
-                    "or a weight is not finite"
+                    f"rounding explains {allowed:.1e}. The order of the gates or the place of the reset gate is another"
                 )
             x = h_new
 

@@ -30,7 +30,7 @@ def from_keras(source: Any, reset_after: Optional[bool] = None) -> GRUStack:
     Raises:
         TypeError: the source is neither such a layer nor a sequence of arrays.
         ValueError: the layer has other activations, goes backwards or is not built; an array has another shape; reset_after is
-            missing or contradicts the source.
+            missing or contradicts the source; a weight is not finite.
         RuntimeError: the self-check failed.
     """
     if isinstance(source, Sequence):

@@ -28,7 +28,7 @@ def from_onnx(model: Union[str, "os.PathLike[str]", Any], node: Optional[str] = 
     Raises:
         ImportError: the onnx package is missing.
         ValueError: the graph has no such node, or several and none was named; an attribute has another value than said above; a
-            weight is not a constant of the graph or has another shape.
+            weight is not a constant of the graph, has another shape or is not finite.
         RuntimeError: the self-check failed.
     """
     import onnx

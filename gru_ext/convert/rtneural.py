@@ -26,7 +26,8 @@ def to_rtneural(model: Any) -> dict[str, Any]:
         bias ``[2, 3H]``, zeros where there is none.
 
     Raises:
-        TypeError, ValueError: the model has no such layers, or has its reset gate before the product, which RTNeural cannot.
+        TypeError, ValueError: the model has no such layers, or has its reset gate before the product, which RTNeural cannot,
+            or a weight is not finite.
         RuntimeError: the self-check failed.
     """
     stack = stack_of(model)

@@ -24,7 +24,8 @@ def from_torch(module: Any) -> GRUStack:
         The weights, shared with the module.
 
     Raises:
-        TypeError, ValueError: the module has no such layers, two directions, a projection, or parametrized weights.
+        TypeError, ValueError: the module has no such layers, two directions, a projection, or weights that are
+            parametrized or not finite.
         RuntimeError: the self-check failed.
     """
     if isinstance(module, GRUStack):
