@@ -49,8 +49,8 @@ def test_there_is_something_to_check() -> None:
 
 def test_kernels_equations_and_the_stream_interface_know_no_torch() -> None:
     kernels = [path for path in NATIVE if path.parent.name == "kernels"]
-    torch_free = [CSRC / "gates.h", CSRC / "include" / "gru_ext" / "stream.h"]
-    assert offenders(reached_from([*kernels, *filter(Path.exists, torch_free)]), TORCH) == []
+    torch_free = [CSRC / "gates.h", CSRC / "include" / "gru_ext" / "stream.h", *(CSRC / "stream").glob("*.cpp")]
+    assert offenders(reached_from([*kernels, *torch_free]), TORCH) == []
 
 
 def compiled_for_an_instruction_set() -> set[Path]:
@@ -75,8 +75,15 @@ def test_files_compiled_for_an_instruction_set_define_no_static_data() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_nothing_outside_a_device_includes_it(device: str) -> None:
-    outside = [path for path in NATIVE if CSRC / device not in path.parents]
+    outside = [path for path in NATIVE if CSRC / device not in path.parents and CSRC / "stream" not in path.parents]
     assert offenders(outside, re.compile(rf"(^|/){device}/")) == []
+
+
+def test_the_stream_includes_vectors_of_the_cpu_kernels_and_nothing_else_of_a_device() -> None:
+    stream = [path for path in NATIVE if CSRC / "stream" in path.parents]
+    assert stream
+    assert offenders(stream, re.compile(r"^(ops|cuda|cpu)/(?!kernels/(isa|vec|memory|activations)\.h$)")) == []
+    assert offenders(stream, CONTAINERS) == []  # the library needs no C++ runtime
 
 
 def test_the_slow_header_is_included_nowhere() -> None:

@@ -19,6 +19,8 @@ constexpr int kDotRows = 3;
 // rows a large batch takes up to 10 % longer.
 constexpr int kGatedUnits = 16;
 constexpr int64_t kGatedRows = 48;
+// Rows that all units are computed for before the next come, so that the farther caches hold them meanwhile.
+constexpr int64_t kStripRows = 10 * kGatedRows;
 
 // The sums of one gate for each row and unit of a block, without biases.
 template <class S>
@@ -149,16 +151,18 @@ GRU_EXT_FN const E* rows_as(const T* from, int64_t& row, int64_t count, int64_t 
   }
 }
 
+// Units [begin, end) of all rows.
 template <class E, class T>
-GRU_EXT_FN void forward_as(const ForwardArgs<T>& p, int64_t begin, int64_t end, E* scratch) {
+GRU_EXT_FN void forward_strip(const ForwardArgs<T>& p, int64_t begin, int64_t end, E* scratch) {
+  const int64_t I = p.I, H = p.H;
   for (int64_t j = begin; j < end; j += kGatedUnits) {
     const int units = static_cast<int>(end - j < kGatedUnits ? end - j : kGatedUnits);
     BlockOperands<E> o = {};
     E* free = scratch;
-    int64_t I = p.I, H = p.H;
     for (int g = 0; g < 3; ++g) {
-      o.w_ih[g] = rows_as(p.w_ih + (g * H + j) * I, I, units, I, free);
-      o.w_hh[g] = rows_as(p.w_hh + (g * H + j) * H, H, units, H, free + kGatedUnits * I);
+      int64_t w_ih_row = I, w_hh_row = H;
+      o.w_ih[g] = rows_as(p.w_ih + (g * H + j) * I, w_ih_row, units, I, free);
+      o.w_hh[g] = rows_as(p.w_hh + (g * H + j) * H, w_hh_row, units, H, free + kGatedUnits * I);
       if (scratch) free += kGatedUnits * (I + H);
     }
     for (int64_t n = 0; n < p.N; n += kGatedRows) {
@@ -185,7 +189,15 @@ int64_t forward_scratch(int64_t N, int64_t I, int64_t H) {
 
 template <class T>
 void forward(const ForwardArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scratch) {
-  if constexpr (sizeof(T) == 2)
-    if (widens<T>(p.N)) return forward_as<Compute<T>>(p, begin, end, scratch);
-  forward_as<T>(p, begin, end, static_cast<T*>(nullptr));
+  for (int64_t n = 0; n < p.N; n += kStripRows) {
+    const ForwardArgs<T> strip = p.rows(n, n + kStripRows < p.N ? n + kStripRows : p.N);
+    if constexpr (sizeof(T) == 2) {
+      // The scratch is for a batch of this size: a rest of fewer rows is widened as the others are.
+      if (widens<T>(p.N)) {
+        forward_strip(strip, begin, end, scratch);
+        continue;
+      }
+    }
+    forward_strip(strip, begin, end, static_cast<T*>(nullptr));
+  }
 }

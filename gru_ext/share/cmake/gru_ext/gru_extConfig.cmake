@@ -3,6 +3,8 @@
 #   find_package(gru_ext REQUIRED COMPONENTS ops)
 #   target_link_libraries(app PRIVATE gru_ext::ops)
 #
+# The component stream gives gru_ext::stream, for C too, and needs no libtorch.
+#
 # One file serves both ways to install, because it finds everything relative to itself: in the Python package, whose
 # gru_ext.cmake_prefix_path() belongs in CMAKE_PREFIX_PATH, and under the prefix of `cmake --install`.
 # A component is a file gru_ext-<component>.cmake beside this one; it sets gru_ext_<component>_FOUND, or says why not.

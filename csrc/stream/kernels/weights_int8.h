@@ -1,0 +1,185 @@
+// int8 weights, four in a word, with a scale for each row. Activations are rounded to 16 bits, with a scale for each row and
+// step, so nearly all of the error is that of the weights. Sums of their products are exact integers: every level and every
+// order of adding gives the same.
+#pragma once
+
+typedef int32_t RawI32 __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
+typedef int16_t RawI16 __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
+typedef int16_t I16OfLanes __attribute__((vector_size(GRU_EXT_VEC_BYTES / 2)));
+
+GRU_EXT_FN RawI32 load_integers(const int32_t* p) {
+  return reinterpret_cast<RawI32>(*reinterpret_cast<const UnalignedWords*>(p));
+}
+
+// The largest magnitude as bits, by which NaN is above infinity and infinity above all else.
+GRU_EXT_FN uint32_t largest_magnitude(const float* a, int64_t K) {
+  constexpr int lanes = VecF::kLanes;
+  RawI32 largest = {};
+  const auto take = [&](VecF v) __attribute__((always_inline)) {
+    const RawI32 magnitude = reinterpret_cast<RawI32>(v.bits() & 0x7fffffff);
+    largest = magnitude > largest ? magnitude : largest;
+  };
+  int64_t k = 0;
+  for (; k + lanes <= K; k += lanes) take(load(a + k));
+  if (k < K) take(load(a + k, K - k));
+  int32_t result = 0;
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes; ++i) result = largest[i] > result ? largest[i] : result;
+  return static_cast<uint32_t>(result);
+}
+
+// Half a vector of 8-bit numbers to 16 bits each.
+GRU_EXT_FN RawI16 sign_extend(const int8_t* p) {
+#if GRU_EXT_INTRINSICS == 512
+  return reinterpret_cast<RawI16>(_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#elif GRU_EXT_INTRINSICS == 256
+  return reinterpret_cast<RawI16>(_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#else
+  typedef int8_t HalfVector __attribute__((vector_size(GRU_EXT_VEC_BYTES / 2), aligned(1), may_alias));
+  return __builtin_convertvector(*reinterpret_cast<const HalfVector*>(p), RawI16);
+#endif
+}
+
+// The products of pairs of neighbours, added.
+GRU_EXT_FN RawI32 multiply_pairs(RawI16 a, RawI16 b) {
+#if GRU_EXT_INTRINSICS == 512
+  return reinterpret_cast<RawI32>(_mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif GRU_EXT_INTRINSICS == 256
+  return reinterpret_cast<RawI32>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(GRU_EXT_X86) && GRU_EXT_VEC_BYTES == 16
+  return reinterpret_cast<RawI32>(_mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  const RawI32 x = reinterpret_cast<RawI32>(a), y = reinterpret_cast<RawI32>(b);
+  return ((x << 16) >> 16) * ((y << 16) >> 16) + (x >> 16) * (y >> 16);
+#endif
+}
+
+// sum + the products of the four bytes of each lane, added; those of a without sign.
+GRU_EXT_FN RawI32 dot(RawI32 sum, RawI32 a, RawI32 w) {
+#if GRU_EXT_INTRINSICS == 512 && GRU_EXT_DOT
+  return reinterpret_cast<RawI32>(
+      _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(w)));
+#else
+  RawU32 result = reinterpret_cast<RawU32>(sum);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) result += reinterpret_cast<RawU32>(((a >> 8 * i) & 0xff) * ((w << (24 - 8 * i)) >> 24));
+  return reinterpret_cast<RawI32>(result);
+#endif
+}
+
+// The integer is rounded to float32 once, then multiplied by the scales of weights and activations.
+GRU_EXT_FN VecF scaled(RawI32 sum, const float* scale, float of_row) {
+  const VecF number = {__builtin_convertvector(sum, VecF::Raw)};
+  return number * (load(scale) * VecF::broadcast(of_row));
+}
+
+// What an activation may be at most, so that K products with weights of up to 127 add up to less than 2^31.
+GRU_EXT_FN int32_t largest_integer(int64_t K) {
+  const int64_t fits = INT32_MAX / (127 * K);
+  return static_cast<int32_t>(fits < INT16_MAX ? fits : INT16_MAX);
+}
+
+// Rounds a row of activations to 16 bits, with zeros up to a whole word; each is added to `shift`. Returns the scale. A row
+// that is not finite gets the scale NaN, so all sums with it become NaN.
+GRU_EXT_FN float to_integers(const float* a, int64_t K, uint32_t shift, int16_t* to) {
+  constexpr int lanes = VecF::kLanes;
+  const uint32_t bits = largest_magnitude(a, K);
+  float largest;
+  __builtin_memcpy(&largest, &bits, sizeof largest);
+  const float limit = static_cast<float>(largest_integer(K));
+  // Of the smallest numbers the reciprocal would be infinite; zeros do as well there.
+  const VecF inverse = VecF::broadcast(largest < 0x1p-100f ? 0 : limit / largest);
+  const VecF magic = VecF::broadcast(ExpConstants<float>::kRound);
+  const auto round = [&](VecF v) __attribute__((always_inline)) {
+    // Rounded twice, since not every level has a fused addition, and all must round to the same integer.
+    return __builtin_convertvector((v * inverse + magic).bits() - magic.bits() + shift, I16OfLanes);
+  };
+  int64_t k = 0;
+  for (; k + lanes <= K; k += lanes) {
+    const I16OfLanes rounded = round(load(a + k));
+    __builtin_memcpy(to + k, &rounded, sizeof rounded);
+  }
+  if (k < K) {
+    const I16OfLanes rounded = round(load(a + k, K - k));
+    __builtin_memcpy(to + k, &rounded, static_cast<uint64_t>((K - k + 3) / 4 * 4) * sizeof(int16_t));
+  }
+  return largest - largest + largest / limit;
+}
+
+#if GRU_EXT_DOT
+// The instruction adds up products of four 8-bit numbers without sign with four that have one. An activation plus 2^15 is 256
+// times its upper half plus its lower half, each without sign; the lower sum starts with -2^15 times the weights. Sums may
+// wrap, because what they come to does not.
+struct Int8Weights {
+  static constexpr int64_t kPerWord = 4;
+  static constexpr int kSums = 12;  // of two registers each
+  static constexpr int kParts = 1;
+  struct Activation {
+    uint32_t upper, lower;  // four bytes each
+  } __attribute__((may_alias));
+  struct Sum {
+    RawI32 upper, lower;
+  };
+  struct Factor {
+    RawI32 upper, lower;
+  };
+  using Weights = RawI32;
+
+  GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
+    typedef uint16_t Number __attribute__((may_alias));
+    const Number* numbers = reinterpret_cast<const Number*>(to);
+    const float scale = to_integers(a, K, 1 << 15, reinterpret_cast<int16_t*>(to));
+    for (int64_t k = 0; k < K; k += 4) {
+      uint32_t upper = 0, lower = 0;
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        upper |= static_cast<uint32_t>(numbers[k + i] >> 8) << 8 * i;
+        lower |= static_cast<uint32_t>(numbers[k + i] & 0xff) << 8 * i;
+      }
+      to[k / 4] = {upper, lower};
+    }
+    return scale;
+  }
+
+  GRU_EXT_FN static Weights unpack(const uint32_t* w, int) { return load_integers(reinterpret_cast<const int32_t*>(w)); }
+  GRU_EXT_FN static Factor broadcast(const Activation* a, int) {
+    return {static_cast<int32_t>(a->upper) - RawI32{}, static_cast<int32_t>(a->lower) - RawI32{}};
+  }
+  GRU_EXT_FN static Sum add_product(Weights w, const Factor& a, const Sum& sum) {
+    return {dot(sum.upper, a.upper, w), dot(sum.lower, a.lower, w)};
+  }
+  GRU_EXT_FN static Sum start(const int32_t* offset) { return {RawI32{}, load_integers(offset)}; }
+  GRU_EXT_FN static VecF finish(const Sum& sum, const float* scale, float of_row) {
+    const RawU32 whole = (reinterpret_cast<RawU32>(sum.upper) << 8) + reinterpret_cast<RawU32>(sum.lower);
+    return scaled(reinterpret_cast<RawI32>(whole), scale, of_row);
+  }
+};
+#else
+// The words of a vector are not kept one by one: all first halves, then all second halves, so that half a vector is one load
+// that widens its weights to 16 bits.
+struct Int8Weights {
+  static constexpr int64_t kPerWord = 4;
+  static constexpr int kSums = 8;  // a product needs a register too
+  static constexpr int kParts = 2;
+  struct Activation {
+    uint32_t pair[2];
+  } __attribute__((may_alias));
+  using Sum = RawI32;
+  using Factor = RawI16;
+  using Weights = RawI16;
+
+  GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
+    return to_integers(a, K, 0, reinterpret_cast<int16_t*>(to));
+  }
+
+  GRU_EXT_FN static Weights unpack(const uint32_t* w, int part) {
+    return sign_extend(reinterpret_cast<const int8_t*>(w) + part * (GRU_EXT_VEC_BYTES / 2));
+  }
+  GRU_EXT_FN static Factor broadcast(const Activation* a, int part) {
+    return reinterpret_cast<RawI16>(static_cast<int32_t>(a->pair[part]) - RawI32{});
+  }
+  GRU_EXT_FN static Sum add_product(Weights w, Factor a, Sum sum) { return sum + multiply_pairs(w, a); }
+  GRU_EXT_FN static Sum start(const int32_t*) { return RawI32{}; }
+  GRU_EXT_FN static VecF finish(Sum sum, const float* scale, float of_row) { return scaled(sum, scale, of_row); }
+};
+#endif

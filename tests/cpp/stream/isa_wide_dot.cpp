@@ -1,0 +1,10 @@
+// As isa_wide.cpp, with the dot products of VNNI and BF16 in plain code.
+#include "cpu/kernels/isa.h"
+#include "levels_wide.h"
+
+#define GRU_EXT_LEVEL wide_dot
+#define GRU_EXT_KERNELS kernels_wide_dot
+#define GRU_EXT_VEC_BYTES 64
+#define GRU_EXT_INTRINSICS 0
+#define GRU_EXT_DOT 1
+#include "stream/kernels/kernels-inl.h"

@@ -1,0 +1,70 @@
+"""The stream library as other projects find it: CMake's find_package and pkg-config, without libtorch."""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from stream_build import CPP, ROOT, run
+
+import gru_ext
+
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+ENV = {"PATH": PATH, "CMAKE_GENERATOR": "Ninja", "CMAKE_BUILD_PARALLEL_LEVEL": "2"}
+MISSING = [tool for tool in ("gcc", "g++", "cmake", "ninja") if shutil.which(tool, path=PATH) is None]
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")
+
+USER = """
+cmake_minimum_required(VERSION 3.22)
+project(app LANGUAGES C)
+find_package(gru_ext REQUIRED COMPONENTS stream)
+add_executable(app {source})
+target_link_libraries(app PRIVATE gru_ext::stream)
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `cmake --install` put it. No libtorch is named anywhere."""
+    folder = tmp_path_factory.mktemp("cmake")
+    run("cmake", "-S", ROOT, "-B", folder / "build", "-DGRU_EXT_OPS=OFF", **ENV)
+    run("cmake", "--build", folder / "build", **ENV)
+    run("cmake", "--install", folder / "build", "--prefix", folder / "installed", **ENV)
+    return folder / "installed"
+
+
+def as_in_the_python_package(installed: Path, folder: Path) -> Path:
+    """What gru_ext.cmake_prefix_path() names once setup.py puts the library into gru_ext/lib."""
+    for part in ("lib", "include", "share"):
+        shutil.copytree(installed / part, folder / "gru_ext" / part)
+    package = Path(gru_ext.__file__).parent
+    return folder / "gru_ext" / Path(gru_ext.cmake_prefix_path()).relative_to(package)
+
+
+@pytest.mark.parametrize("layout", ["installed", "python package"])
+def test_a_c_program_finds_it_by_cmake(layout: str, installed: Path, tmp_path: Path) -> None:
+    prefix = installed if layout == "installed" else as_in_the_python_package(installed, tmp_path)
+    (tmp_path / "CMakeLists.txt").write_text(USER.format(source=CPP / "stream" / "c_test.c"))
+    output = run("cmake", "-S", tmp_path, "-B", tmp_path / "app", f"-DCMAKE_PREFIX_PATH={prefix}", **ENV)
+    assert "torch" not in output.lower()
+    run("cmake", "--build", tmp_path / "app", **ENV)
+    assert run(tmp_path / "app" / "app", tmp_path) == ""
+
+
+@pytest.mark.skipif(shutil.which("pkg-config") is None, reason="needs pkg-config")
+def test_pkg_config_finds_it(installed: Path, tmp_path: Path) -> None:
+    found = {"PKG_CONFIG_PATH": str(installed / "lib" / "pkgconfig")}
+    flags = run("pkg-config", "--cflags", "--libs", "gru_ext-stream", **found).split()
+    run("gcc", CPP / "stream" / "c_test.c", *flags, "-o", tmp_path / "app")
+    assert run(tmp_path / "app", tmp_path) == ""
+    assert run("pkg-config", "--modversion", "gru_ext-stream", **found).strip() == gru_ext.__version__
+
+
+def test_says_what_is_missing(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "gru_ext" / "share", tmp_path / "share")
+    (tmp_path / "CMakeLists.txt").write_text(USER.format(source="main.c"))
+    output = run("cmake", f"-DCMAKE_PREFIX_PATH={tmp_path}", "-S", tmp_path, "-B", tmp_path / "app", status=1, **ENV)
+    assert re.search(r"this gru_ext has no compiled stream\s+library", output), output
