@@ -76,7 +76,7 @@ def test_loaded_layers_run_and_train(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("weights", "kind"), [("float32", 0), ("bfloat16", 1), ("int8", 2)])
 def test_each_byte(weights: str, kind: int, tmp_path: Path) -> None:
-    """The description of the format in docs/converting.md, read with struct and zlib alone."""
+    """The description of the format in docs/stream.md, read with struct and zlib alone."""
     first, second = gru_ext.GRUCell(I, H), gru_ext.GRUCell(H, 2, bias=False)
     gru_ext.save_stream([first, second], tmp_path / "a.gru", weights=weights)
     file = (tmp_path / "a.gru").read_bytes()
