@@ -26,7 +26,8 @@ class StreamingGRU(nn.Module):
 
     **Copies and files.** ``copy.deepcopy`` and pickle take the state along: the copy goes on where the original is.
     ``state_dict`` holds the weights alone, because a checkpoint should fit any number of streams. ``torch.jit.save`` and
-    ``torch.export.save`` store the state as it is then: call ``reset()`` first.
+    ``torch.export.save`` store the state as it is then: call ``reset()`` first. ONNX has no state between calls: exporting to
+    it is a RuntimeError.
 
     Args:
         model: what :func:`gru_ext.save_stream` takes too: a :class:`gru_ext.GRUCell`, ``torch.nn.GRUCell``, ``torch.nn.GRU`` of
@@ -67,23 +68,31 @@ class StreamingGRU(nn.Module):
         self.register_buffer("hidden_state", state, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.jit.is_scripting():
+            _refuse_onnx()
         if x.dim() not in (1, 2):
             raise ValueError(f"StreamingGRU: expected x to be [N, {self.input_size}] or [{self.input_size}], got {x.dim()}D")
+        state = self.hidden_state
         rows = x if x.dim() == 2 else x.unsqueeze(0)
-        if rows.size(0) != self.hidden_state.size(1):
+        if rows.size(0) != state.size(1):
             raise ValueError(
-                f"StreamingGRU: x has {rows.size(0)} rows, hidden_state holds {self.hidden_state.size(1)} streams: "
+                f"StreamingGRU: x has {rows.size(0)} rows, hidden_state holds {state.size(1)} streams: "
                 f"call reset(batch_size={rows.size(0)}) to begin that many"
             )
+        recording = torch.is_grad_enabled()
         # A step keeps the state that it began with for its backward, and hidden_state is about to be overwritten.
-        before = self.hidden_state.clone() if torch.is_grad_enabled() else self.hidden_state
+        before = (state.clone() if recording else state).unbind(0)
         y = rows
         states: list[Tensor] = []
         for i, cell in enumerate(self.cells):
             y = cell(y, before[i])
             states.append(y)
         # After all layers: where one fails, no state has changed.
-        self.hidden_state.copy_(torch.stack(states).detach())
+        if recording:
+            state.copy_(torch.stack(states).detach())
+        else:
+            for h, new in zip(before, states):  # noqa: B905 (TorchScript's zip has no `strict`)
+                h.copy_(new)
         return y if x.dim() == 2 else y.squeeze(0)
 
     @torch.jit.export
@@ -113,6 +122,21 @@ class StreamingGRU(nn.Module):
 @cells_of.register
 def _(model: StreamingGRU) -> list[Cell]:
     return list(model.cells)
+
+
+def _refuse_onnx() -> None:
+    """Both ONNX exporters would write zeros for the state, and the file would forget it between calls without a word."""
+    if (torch.compiler.is_exporting() or torch.jit.is_tracing()) and _exporting_to_onnx():
+        raise RuntimeError(
+            "StreamingGRU: ONNX keeps no state between calls: export torch.nn.GRU, or a module of cells that takes the "
+            "state as an argument and returns it"
+        )
+
+
+# Dynamo takes torch's own function for False, and the newer exporter falls back on Dynamo.
+@torch.compiler.assume_constant_result
+def _exporting_to_onnx() -> bool:
+    return torch.onnx.is_in_onnx_export()
 
 
 def _check_layers(cells: list[Cell]) -> None:

@@ -2,6 +2,8 @@
 
 import copy
 import io
+import traceback
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,6 +98,19 @@ def test_compiled_without_a_graph_break() -> None:
     x = torch.randn(T, N, I)
     assert torch.equal(run(compiled, x), run(stream, x))
     assert torch.equal(compiled(x[0]), stream(x[0]))  # with gradients
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's exporters
+@pytest.mark.parametrize("dynamo", [True, False])
+def test_onnx_is_refused(dynamo: bool, tmp_path: Path) -> None:
+    """It would forget the state without a word."""
+    pytest.importorskip("onnxscript", reason="needs the onnxscript package")
+    stream = gru_ext.StreamingGRU(nn.GRUCell(I, H), batch_size=N).eval()
+    with pytest.raises(Exception) as caught:  # noqa: B017 (the newer exporter wraps the error in one of its own)
+        torch.onnx.export(stream, (torch.randn(N, I),), tmp_path / "stream.onnx", dynamo=dynamo, verbose=False)
+    reasons = "".join(traceback.format_exception(caught.value))
+    assert "ONNX keeps no state between calls" in reasons
+    assert not (tmp_path / "stream.onnx").exists()
 
 
 class TheirPolicy(nn.Module):
