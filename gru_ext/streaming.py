@@ -126,16 +126,15 @@ def _(model: StreamingGRU) -> list[Cell]:
 
 def _refuse_onnx() -> None:
     """Both ONNX exporters would write zeros for the state, and the file would forget it between calls without a word."""
-    if (torch.compiler.is_exporting() or torch.jit.is_tracing()) and _exporting_to_onnx():
+    if (torch.compiler.is_exporting() or torch.jit.is_tracing()) and exporting_to_onnx():
         raise RuntimeError(
             "StreamingGRU: ONNX keeps no state between calls: export torch.nn.GRU, or a module of cells that takes the "
             "state as an argument and returns it"
         )
 
 
-# Dynamo takes torch's own function for False, and the newer exporter falls back on Dynamo.
-@torch.compiler.assume_constant_result
-def _exporting_to_onnx() -> bool:
+def exporting_to_onnx() -> bool:
+    """Dynamo calls it instead of looking into it (dynamo.py): the newer exporter falls back on Dynamo where it is refused."""
     return torch.onnx.is_in_onnx_export()
 
 
