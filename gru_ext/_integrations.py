@@ -4,6 +4,7 @@ from . import _library
 from ._on_import import after_import
 
 after_import("torch.ao.quantization.quantization_mappings", "gru_ext.quantization")
+after_import("torch._dynamo", "gru_ext.dynamo")
 if _library.reason is None:
     from . import decompositions  # noqa: F401
 
