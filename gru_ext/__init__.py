@@ -6,7 +6,8 @@ from . import _integrations  # noqa: F401
 from ._library import cmake_prefix_path, library_path
 from .cell import GRUCell
 from .functional import gru_cell
+from .packed import PackedGRU, pack
 from .replacement import patch, replace
 
 __version__ = _version("gru_ext")
-__all__ = ["GRUCell", "cmake_prefix_path", "gru_cell", "library_path", "patch", "replace"]
+__all__ = ["GRUCell", "PackedGRU", "cmake_prefix_path", "gru_cell", "library_path", "pack", "patch", "replace"]
