@@ -111,7 +111,7 @@ $(DONE)/build: $(DONE)/torch constraints.txt pyproject.toml
 	@$(INSTALL) -c $(DONE)/torch $$($(PY) tools/extras.py build)
 	@touch $@
 
-$(DONE)/package: $(DONE)/build $(DONE)/package.for setup.py tools/cuda_toolkit.py compile_flags.txt $(SOURCES)
+$(DONE)/package: $(DONE)/build $(DONE)/package.for setup.py tools/compiler.py tools/cuda_toolkit.py tools/stream_library.py compile_flags.txt $(SOURCES)
 	@echo "[4/4] building gru_ext (C++ that has not changed is not compiled again)"
 	@$(PY) tools/install.py --no-build-isolation --no-deps -e .
 	@touch $@

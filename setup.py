@@ -1,4 +1,4 @@
-"""Builds the op library gru_ext/lib/libgru_ext_ops.so and the module gru_ext._C. Everything else is in pyproject.toml.
+"""Builds gru_ext/lib (the op library and the stream library) and the module gru_ext._C. Everything else is in pyproject.toml.
 
 GRU_EXT_NO_EXT=1 builds nothing: the package then runs on torch's own cell. So it does, after one sentence, without a compiler.
 GRU_EXT_CUDA=0 leaves out the CUDA kernels, 1 demands them: tools/cuda_toolkit.py.
@@ -7,10 +7,7 @@ GRU_EXT_CUDA=0 leaves out the CUDA kernels, 1 demands them: tools/cuda_toolkit.p
 import json
 import os
 import platform
-import shutil
-import subprocess
 import sys
-import sysconfig
 from functools import partial
 from glob import glob
 from pathlib import Path
@@ -19,25 +16,14 @@ from setuptools import setup
 
 try:
     import torch
-    from torch.utils.cpp_extension import BuildExtension, CppExtension
+    from torch.utils.cpp_extension import CppExtension
 except ImportError as error:
     sys.exit(f"gru_ext builds against the torch you run: install torch >= 2.11 first, then use --no-build-isolation ({error})")
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "tools"))
+import compiler  # noqa: E402
 import cuda_toolkit  # noqa: E402
-
-CXX = os.environ.get("CXX", "g++")
-
-
-def why_not() -> str:
-    """Why the extension cannot be built here; empty if it can."""
-    if os.environ.get("GRU_EXT_NO_EXT") == "1":
-        return "it was installed with GRU_EXT_NO_EXT=1"
-    if shutil.which(CXX) is None:
-        return f"no C++ compiler ({CXX}) was found at install: install g++ and reinstall gru_ext"
-    if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        return "Python.h was not found at install: install Python's headers (python3-dev) and reinstall gru_ext"
-    return ""
+import stream_library  # noqa: E402
 
 
 def extensions(cuda: cuda_toolkit.Plan) -> list:
@@ -51,10 +37,10 @@ def extensions(cuda: cuda_toolkit.Plan) -> list:
     link = ["-fopenmp", "-Wl,-soname,libgru_ext_ops.so"]
     extension = partial(cuda_toolkit.extension, cuda.toolkit) if cuda.toolkit else CppExtension
     ops = extension("gru_ext.lib.libgru_ext_ops", sources, py_limited_api=True, extra_link_args=link, **build)
-    return [ops, CppExtension("gru_ext._C", ["csrc/python/module.cpp"], **build)]
+    return [ops, CppExtension("gru_ext._C", sorted(glob("csrc/python/*.cpp")), **build)]
 
 
-class BuildGruExt(BuildExtension):
+class BuildGruExt(stream_library.BuildWithStream):
     """torch's build, which keeps its object files, names the op library plainly and writes down what was built."""
 
     def finalize_options(self) -> None:
@@ -68,7 +54,7 @@ class BuildGruExt(BuildExtension):
     def run(self) -> None:
         package = Path("." if self.inplace else self.build_lib, "gru_ext")
         (package / "lib").mkdir(parents=True, exist_ok=True)
-        reason = why_not()
+        reason = compiler.why_not()
         if reason:
             self.extensions = []
             print(f"gru_ext: nothing is compiled, torch's own GRU cell will do the work: {reason}", file=sys.stderr)
@@ -76,8 +62,8 @@ class BuildGruExt(BuildExtension):
         else:
             CUDA.announce()
             super().run()
-            compiler = subprocess.run([CXX, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
-            record = dict(version=self.distribution.get_version(), torch=torch.__version__, cuda=None, compiler=compiler)
+            record = dict(version=self.distribution.get_version(), torch=torch.__version__, cuda=None)
+            record.update(compiler=compiler.version())
             if CUDA.toolkit:
                 record.update(cuda=torch.version.cuda, architectures=cuda_toolkit.architectures())
         (package / "build.json").write_text(json.dumps(record) + "\n")

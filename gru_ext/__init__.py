@@ -7,6 +7,7 @@ from . import convert as convert
 from ._library import cmake_prefix_path, library_path
 from .cell import GRUCell
 from .functional import gru_cell
+from .packed import PackedGRU, pack
 from .replacement import patch, replace
 from .reset_before import ResetBeforeGRUCell
 from .stack import GRUStack, GRUWeights
@@ -18,6 +19,7 @@ __all__ = [
     "GRUCell",
     "GRUStack",
     "GRUWeights",
+    "PackedGRU",
     "ResetBeforeGRUCell",
     "StreamingGRU",
     "cmake_prefix_path",
@@ -25,6 +27,7 @@ __all__ = [
     "gru_cell",
     "library_path",
     "load_stream",
+    "pack",
     "patch",
     "replace",
     "save_stream",

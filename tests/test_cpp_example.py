@@ -49,6 +49,26 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, run("sh", "-e", "-c", commands, cwd=folder)
 
 
+def logits_of(output: str, rows: int) -> torch.Tensor:
+    lines = output.splitlines()
+    first = lines.index(f"logits {rows} 10") + 1
+    return torch.tensor([[float(number) for number in line.split()] for line in lines[first : first + rows]])
+
+
+def test_packed_weights(built: tuple[Path, str]) -> None:
+    """Packed anew by the program: with the same instructions as here, so to the same bits but for the last layer's threads."""
+    folder, output = built
+    run(sys.executable, "save_model.py", "model.pt", "batch.pt", "packed.pt", cwd=folder)
+    packed = run("build/gru_ext_torchscript", "packed.pt", "batch.pt", cwd=folder)
+    x, _ = torch.load(folder / "batch.pt")
+    logits = logits_of(packed, len(x))
+    torch.testing.assert_close(logits, torch.jit.load(folder / "packed.pt")(x).detach(), rtol=1e-6, atol=1e-7)
+    # It is int8, whose states are promised to be within 2e-2: near the other model's numbers, and not the same.
+    error = (logits - logits_of(output, len(x))).abs().max()
+    assert 0 < error < 2e-2
+    assert packed.splitlines()[-1] == "gradients 2 of 2 parameters"
+
+
 def test_prints_the_numbers_of_python(built: tuple[Path, str]) -> None:
     folder, output = built
     model = torch.jit.load(folder / "model.pt")
@@ -62,8 +82,7 @@ def test_prints_the_numbers_of_python(built: tuple[Path, str]) -> None:
         loss_after = cross_entropy(model(x), labels)
 
     lines = output.splitlines()
-    first = lines.index(f"logits {logits.size(0)} {logits.size(1)}") + 1
-    printed = torch.tensor([[float(number) for number in line.split()] for line in lines[first : first + len(x)]])
+    printed = logits_of(output, len(x))
     # Both processes run the same library on the same numbers; six digits leave room for another number of threads.
     torch.testing.assert_close(printed, logits.detach(), rtol=1e-6, atol=1e-7)
     before, after = (float(line.split()[-1]) for line in lines if line.startswith("loss "))

@@ -68,6 +68,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(Path(gru_ext.__file__).parent, folder / "gru_ext")
     library = folder / "gru_ext" / "lib" / "libgru_ext_ops.so"
     libraries = [f"-L{path}" for path in cpp_extension.library_paths()] + ["-lc10", "-ltorch_cpu", "-ltorch"]
+    objects.append(OBJECTS.parent / "libgru_ext_stream.a")
     command = [CXX, "-shared", "-o", str(library), *map(str, objects), *libraries, "-fopenmp", "-pthread"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]

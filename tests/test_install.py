@@ -132,7 +132,10 @@ def test_a_wheel_contains_all_that_is_needed(tmp_path: Path) -> None:
     run(*pip, "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", tmp_path, sources, cwd=tmp_path)
     (wheel,) = tmp_path.glob("gru_ext-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("lib/libgru_ext_ops.so", "include/gru_ext/ops.h", "share/cmake/gru_ext/gru_ext-ops.cmake", "build.json"):
+    for component in ("ops", "stream"):
+        for name in (f"include/gru_ext/{component}.h", f"share/cmake/gru_ext/gru_ext-{component}.cmake"):
+            assert f"gru_ext/{name}" in names
+    for name in ("lib/libgru_ext_ops.so", "lib/libgru_ext_stream.a", "build.json"):
         assert f"gru_ext/{name}" in names
     run(*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel, cwd=tmp_path)
     done = run(sys.executable, "-m", "gru_ext.info", "--json", cwd=tmp_path, PYTHONPATH=str(tmp_path / "site"))

@@ -1,13 +1,15 @@
 // gru_ext._C: the short way from Python to the op, past the parsing of torch.ops.
-#include <ATen/PythonTorchFunctionTLS.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <pybind11/pybind11.h>
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
-#include <torch/csrc/jit/frontend/tracer.h>
 
 #include <array>
 #include <optional>
+
+#include "python/packed.h"
+#include "python/short_way.h"
+#include "python/stream.h"
 
 namespace {
 
@@ -30,7 +32,7 @@ PyObject* gru_cell(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (!THPVariable_CheckExact(arguments[i])) Py_RETURN_NOTIMPLEMENTED;
     t[i] = THPVariable_Unpack(arguments[i]);
   }
-  if (at::impl::torch_function_mode_enabled() || torch::jit::tracer::isTracing()) Py_RETURN_NOTIMPLEMENTED;
+  if (gru_ext::python::only_torch_ops_will_do()) Py_RETURN_NOTIMPLEMENTED;
   static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::gru_cell", "").typed<GruCell>();
   Tensor result;
   {
@@ -41,13 +43,22 @@ PyObject* gru_cell(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   END_HANDLE_TH_ERRORS
 }
 
-PyMethodDef methods[] = {{"gru_cell", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(gru_cell)), METH_FASTCALL,
-                          "gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh): the op for plain tensors, else NotImplemented"},
-                         {nullptr, nullptr, 0, nullptr}};
+using FastCall = PyObject*(PyObject*, PyObject* const*, Py_ssize_t);
+
+PyMethodDef method(const char* name, FastCall* function, const char* doc) {
+  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, doc};
+}
+
+PyMethodDef methods[] = {
+    method("gru_cell", gru_cell, "gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh): the op for plain tensors, else NotImplemented"),
+    method("packed_step", gru_ext::python::packed_step,
+           "packed_step(packed, x, h, out): the op for plain tensors, else NotImplemented"),
+    {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
 
 PYBIND11_MODULE(_C, m) {
   m.doc() = "gru_ext's short way into its op library";
   if (PyModule_AddFunctions(m.ptr(), methods) != 0) throw pybind11::error_already_set();
+  gru_ext::python::bind_stream(m);
 }

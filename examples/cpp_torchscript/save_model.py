@@ -1,6 +1,7 @@
-"""Writes what the C++ program reads: `python save_model.py MODEL.pt BATCH.pt`."""
+"""Writes what the C++ program reads: `python save_model.py MODEL.pt BATCH.pt [PACKED.pt]`."""
 
 import sys
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +25,14 @@ class Classifier(nn.Module):
         return self.head(h)
 
 
-def main(model_path: str, batch_path: str) -> None:
+def main(model_path: str, batch_path: str, packed_path: Optional[str] = None) -> None:
     torch.manual_seed(0)
     model = Classifier(input_size=8, hidden_size=33, classes=10)
     torch.jit.script(model).save(model_path)
     torch.save((torch.randn(5, 8, 8), torch.arange(5)), batch_path)
+    if packed_path is not None:
+        model.cell = gru_ext.pack(model.cell, "int8")
+        torch.jit.script(model).save(packed_path)
 
 
 if __name__ == "__main__":

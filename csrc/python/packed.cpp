@@ -1,0 +1,63 @@
+#include "python/packed.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/Exceptions.h>
+#include <torch/csrc/autograd/python_variable.h>
+#include <torch/csrc/jit/api/object.h>
+
+#include "python/short_way.h"
+
+namespace gru_ext::python {
+namespace {
+
+// Found by name: this module is not linked to the op library.
+template <class Signature>
+auto handle(const char* overload) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::packed_step", overload).typed<Signature>();
+}
+
+}  // namespace
+
+PackedPtr packed_in(pybind11::handle object) {
+  // pybind11's own conversion looks the C++ type up by name, which takes a tenth of a microsecond.
+  static const pybind11::handle script_object = pybind11::type::of<torch::jit::Object>().release();
+  if (Py_TYPE(object.ptr()) != reinterpret_cast<PyTypeObject*>(script_object.ptr())) return {};
+  auto* const instance = reinterpret_cast<pybind11::detail::instance*>(object.ptr());
+  const auto* const held = instance->get_value_and_holder().value_ptr<torch::jit::Object>();
+  if (held == nullptr) return {};
+  const auto script = held->_ivalue();
+  if (script->type() != c10::getCustomClassType<PackedPtr>()) return {};
+  return c10::static_intrusive_pointer_cast<PackedGRU>(script->getSlot(0).toCapsule());
+}
+
+PyObject* packed_step(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  TORCH_CHECK_TYPE(count == 4, "gru_ext._C.packed_step: expected 4 arguments, got ", count);
+  OptionalTensor t[4];
+  for (Py_ssize_t i = 1; i < count; ++i) {
+    if (i >= 2 && arguments[i] == Py_None) continue;
+    if (!THPVariable_CheckExact(arguments[i])) Py_RETURN_NOTIMPLEMENTED;
+    t[i] = THPVariable_Unpack(arguments[i]);
+  }
+  if (only_torch_ops_will_do()) Py_RETURN_NOTIMPLEMENTED;
+  const PackedPtr packed = packed_in(arguments[0]);
+  if (!packed) Py_RETURN_NOTIMPLEMENTED;
+  if (t[3]) {
+    static const auto op = handle<decltype(op::packed_step_out)>("out");
+    {
+      const pybind11::gil_scoped_release no_gil;
+      op.call(packed, *t[1], t[2], *t[3]);
+    }
+    return Py_NewRef(arguments[3]);
+  }
+  static const auto op = handle<decltype(op::packed_step)>("");
+  Tensor next;
+  {
+    const pybind11::gil_scoped_release no_gil;
+    next = op.call(packed, *t[1], t[2]);
+  }
+  return THPVariable_Wrap(std::move(next));
+  END_HANDLE_TH_ERRORS
+}
+
+}  // namespace gru_ext::python

@@ -1,0 +1,274 @@
+"""gru_ext.pack: values, shapes, threads, errors, that the weights are copies and that there are no gradients."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import gru_ext
+
+pytestmark = pytest.mark.compiled
+
+WEIGHTS = ("float32", "bfloat16", "int8")
+# As in test_stream.py: the error of one step, from float32 sums, from weights rounded to 8 bits of mantissa, and from weights
+# off by 1/254 of the largest of their row.
+TOLERANCES = {"float32": 1e-6, "bfloat16": 2**-9 * 4, "int8": 4 / 254}
+
+N, INPUTS, H = 11, 17, 24  # no multiples of a vector; more rows than the kernel takes at once
+
+
+def cell(bias: bool = True) -> gru_ext.GRUCell:
+    return gru_ext.GRUCell(INPUTS, H, bias=bias)
+
+
+def stack(layers: int = 2) -> torch.nn.GRU:
+    return torch.nn.GRU(INPUTS, H, num_layers=layers)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_cell_gives_the_numbers_of_the_cell(weights: str, bias: bool) -> None:
+    model = cell(bias)
+    packed = gru_ext.pack(model, weights)
+    x, h = torch.randn(N, INPUTS), torch.randn(N, H)
+    with torch.no_grad():
+        torch.testing.assert_close(packed(x, h), model(x, h), rtol=0, atol=TOLERANCES[weights])
+        torch.testing.assert_close(packed(x), model(x), rtol=0, atol=TOLERANCES[weights])
+        assert torch.equal(packed(x[3], h[3]), packed(x, h)[3])
+        assert torch.equal(packed(x[3]), packed(x)[3])
+
+
+@pytest.mark.parametrize("bias", [(True, False), (False, True)])
+def test_one_bias_may_be_missing(bias: tuple[bool, bool]) -> None:
+    model = cell()
+    for name, there in zip(("bias_ih", "bias_hh"), bias, strict=True):
+        if not there:
+            setattr(model, name, None)
+    x, h = torch.randn(N, INPUTS), torch.randn(N, H)
+    with torch.no_grad():
+        torch.testing.assert_close(gru_ext.pack(model)(x, h), model(x, h), rtol=0, atol=TOLERANCES["float32"])
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_stack_gives_the_states_of_nn_gru(weights: str, layers: int) -> None:
+    model = stack(layers)
+    packed = gru_ext.pack(model, weights)
+    x, h = torch.randn(N, INPUTS), torch.randn(layers, N, H)
+    with torch.no_grad():
+        output, expected = model(x[None], h)
+    states = packed(x, h)
+    torch.testing.assert_close(states, expected, rtol=0, atol=TOLERANCES[weights])
+    torch.testing.assert_close(states[-1], output[0], rtol=0, atol=TOLERANCES[weights])
+    assert torch.equal(packed(x[3], h[:, 3]), states[:, 3])
+    assert torch.equal(packed(x), packed(x, torch.zeros_like(h)))
+
+
+@pytest.mark.parametrize("container", [list, torch.nn.ModuleList, lambda cells: torch.nn.Sequential(*cells)])
+def test_cells_are_a_stack(container: object) -> None:
+    cells = [cell(), gru_ext.GRUCell(H, H)]
+    x, h = torch.randn(N, INPUTS), torch.randn(2, N, H)
+    with torch.no_grad():
+        below = cells[0](x, h[0])
+        expected = torch.stack([below, cells[1](below, h[1])])
+    torch.testing.assert_close(gru_ext.pack(container(cells))(x, h), expected, rtol=0, atol=TOLERANCES["float32"])
+
+
+@pytest.mark.parametrize("model", [cell, stack])
+@pytest.mark.parametrize("form", ["fresh", "h", "every other column", "rows apart"])
+def test_out_takes_the_next_state(form: str, model: object) -> None:
+    packed = gru_ext.pack(model())
+    x = torch.randn(N, INPUTS)
+    h = torch.randn_like(packed(x))
+    expected = packed(x, h)
+    out = {
+        "fresh": torch.empty(h.shape),
+        "h": h,
+        "every other column": torch.empty(*h.shape[:-1], 2 * H)[..., ::2],
+        "rows apart": torch.empty(*h.shape[:-1], 2 * H)[..., H:],
+    }[form]
+    version = out._version
+    assert packed.step(x, h, out=out) is out
+    assert torch.equal(out, expected)
+    assert out._version == version + 1  # else autograd would not notice that a saved tensor was written to
+
+
+def test_inputs_with_strides() -> None:
+    packed = gru_ext.pack(cell())
+    x, h = torch.randn(N, INPUTS), torch.randn(N, H)
+    expected = packed(x, h)
+    wide = torch.randn(N, 3 * INPUTS)
+    wide[:, INPUTS : 2 * INPUTS] = x
+    assert torch.equal(packed(wide[:, INPUTS : 2 * INPUTS], h), expected)
+    assert torch.equal(packed(x.t().contiguous().t(), h.t().contiguous().t()), expected)
+    assert torch.equal(packed(torch._neg_view(-x), torch._neg_view(-h)), expected)
+    row = x[:1].expand(N, INPUTS)
+    assert torch.equal(packed(row, h), packed(row.contiguous(), h))
+    assert packed(x[:0], h[:0]).shape == (0, H)
+
+
+def test_the_short_way_from_python_is_taken() -> None:
+    packed = gru_ext.pack(cell())
+    x = torch.randn(N, INPUTS)
+    assert torch.equal(gru_ext._C.packed_step(packed.packed, x, None, None), packed(x))
+    assert gru_ext._C.packed_step(object(), x, None, None) is NotImplemented
+    assert gru_ext._C.packed_step(packed.packed, object(), None, None) is NotImplemented
+
+
+def test_weights_are_copies() -> None:
+    model = cell()
+    packed = gru_ext.pack(model)
+    x = torch.randn(N, INPUTS)
+    before = packed(x)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert torch.equal(packed(x), before)
+    assert list(packed.parameters()) == [] and packed.state_dict() == {}
+
+
+def test_other_dtypes_are_packed_from_float32() -> None:
+    model = torch.nn.GRUCell(INPUTS, H).double()
+    x = torch.randn(N, INPUTS)
+    assert torch.equal(gru_ext.pack(model)(x), gru_ext.pack(model.float())(x))
+
+
+def test_threads_share_a_packed_cell() -> None:
+    packed = gru_ext.pack(stack(), "int8")
+    inputs = [torch.randn(1 + i % 5, INPUTS) for i in range(8)]
+    expected = [packed(x) for x in inputs]
+
+    def often(i: int) -> bool:
+        return all(torch.equal(packed(inputs[i]), expected[i]) for _ in range(200))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(often, range(8)))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_large_batch_has_the_bits_of_its_rows(weights: str) -> None:
+    """Above the work at which it is divided among threads."""
+    packed = gru_ext.pack(torch.nn.GRUCell(128, 128), weights)
+    x, h = torch.randn(203, 128), torch.randn(203, 128)
+    together = packed(x, h)
+    for n in (0, 7, 8, 100, 202):
+        assert torch.equal(packed(x[n], h[n]), together[n])
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert torch.equal(packed(x, h), together)
+    finally:
+        torch.set_num_threads(threads)
+
+
+ALLOCATIONS = """
+import torch, gru_ext
+from torch.profiler import ProfilerActivity, profile
+packed, x, h = gru_ext.pack(gru_ext.GRUCell(64, 64)), torch.randn(4, 64), torch.randn(4, 64)
+packed.step(x, h, out=h)
+for out in (h, None):
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        for _ in range(10):
+            packed.step(x, h, out)
+    print(any(event.self_cpu_memory_usage > 0 for event in record.events()))
+"""
+
+
+def test_a_step_into_out_allocates_no_tensor() -> None:
+    """As torch's profiler counts: none with `out`, and some without, so that it does count."""
+    done = subprocess.run([sys.executable, "-c", ALLOCATIONS], env=os.environ, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("argument", ["x", "h", "out"])
+def test_a_gradient_is_refused(argument: str) -> None:
+    packed = gru_ext.pack(cell())
+    tensors = {"x": torch.randn(N, INPUTS), "h": torch.randn(N, H), "out": torch.empty(N, H)}
+    tensors[argument].requires_grad_()
+    with pytest.raises(
+        RuntimeError, match=rf"PackedGRU has no gradients, but one of {argument} is asked for: .*{argument}.detach"
+    ):
+        packed.step(**tensors)
+    with torch.no_grad():
+        y = packed.step(**tensors)
+    assert torch.equal(y, packed(tensors["x"].detach(), tensors["h"].detach()))
+
+
+def test_a_tangent_is_refused() -> None:
+    packed = gru_ext.pack(cell())
+    with pytest.raises(RuntimeError, match="PackedGRU has no gradients, but one of x"):
+        torch.func.jvp(packed, (torch.randn(N, INPUTS),), (torch.randn(N, INPUTS),))
+
+
+def shared(offset: int) -> tuple[Tensor, Tensor]:
+    """h and an `out` that begins `offset` rows into it."""
+    memory = torch.randn(N + offset, H)
+    return memory[:N], memory[offset:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        (lambda x, h: (x[None], h), ValueError, "expected x to be 1D or 2D, got 3D"),
+        (lambda x, h: (x[:, 1:], h), RuntimeError, r"expected x to have input_size 17 as its last size, got shape \[11, 16\]"),
+        (lambda x, h: (x.double(), h), RuntimeError, "expected x to be a dense float32 tensor on the CPU, got Double"),
+        (lambda x, h: (x, h.double()), RuntimeError, "expected h to be a dense float32 tensor on the CPU, got Double"),
+        (lambda x, h: (x, h[1:]), RuntimeError, r"expected h of shape \[11, 24\] for x of shape \[11, 17\], got \[10, 24\]"),
+        (lambda x, h: (x, h[0]), RuntimeError, r"expected h of shape \[11, 24\] for x of shape \[11, 17\], got \[24\]"),
+        (lambda x, h: (x, h, h[1:]), RuntimeError, r"expected out of shape \[11, 24\]"),
+        (lambda x, h: (x, h, h.half()), RuntimeError, "expected out to be a dense float32 tensor on the CPU, got Half"),
+        (lambda x, h: (x, *shared(1)), RuntimeError, "single memory location"),
+        (lambda x, h: (x, h, h[:1].expand(N, H)), RuntimeError, "more than one element"),
+    ],
+)
+def test_wrong_arguments_of_a_step(arguments: object, error: type[Exception], text: str) -> None:
+    packed = gru_ext.pack(cell())
+    with pytest.raises(error, match=text):
+        packed.step(*arguments(torch.randn(N, INPUTS), torch.randn(N, H)))
+
+
+def not_finite(weights: str) -> None:
+    model = cell()
+    with torch.no_grad():
+        model.weight_hh[1, 2] = float("inf")
+    gru_ext.pack(model, weights)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (
+            lambda: gru_ext.pack(cell(), "int4"),
+            ValueError,
+            "expected weights to be 'float32', 'bfloat16' or 'int8', got 'int4'",
+        ),
+        (lambda: gru_ext.pack(torch.nn.Linear(2, 3)), TypeError, "or a sequence of cells, got Linear"),
+        (lambda: gru_ext.pack([]), TypeError, "or a sequence of cells, got list"),
+        (lambda: gru_ext.pack(torch.nn.GRU(2, 3, bidirectional=True)), ValueError, "of one direction"),
+        (lambda: gru_ext.pack([cell(), cell()]), ValueError, "the input_size of a layer the hidden_size of the one below"),
+        (
+            lambda: gru_ext.pack([cell(), torch.nn.GRUCell(H, 5)]),
+            ValueError,
+            "to have hidden_size 24, the first one's, got 5 in layer 1",
+        ),
+        (partial(not_finite, "int8"), ValueError, "a weight is infinite or not a number"),
+        (partial(not_finite, "bfloat16"), ValueError, "a weight is infinite or not a number"),
+    ],
+)
+def test_what_cannot_be_packed(call: object, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_without_the_op_library_it_says_what_is_missing(tmp_path: Path) -> None:
+    program = "import torch, gru_ext; gru_ext.pack(torch.nn.GRUCell(2, 3))"
+    env = {**os.environ, "GRU_EXT_NO_EXT": "1", "PYTHONPATH": str(Path(gru_ext.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", program], env=env, cwd=tmp_path, capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert last == "RuntimeError: gru_ext.pack needs the compiled op library, which is not there: GRU_EXT_NO_EXT=1 is set"
