@@ -57,7 +57,7 @@ class PackedGRU(torch.nn.Module):
                 if y is not NotImplemented:
                     return y
             elif not torch.compiler.is_exporting():
-                return _step_between_graphs(self, x, h, out)
+                return step_between_graphs(self, x, h, out)
         if out is None:
             return torch.ops.gru_ext.packed_step(self.packed, x, h)
         return torch.ops.gru_ext.packed_step(self.packed, x, h, out=out)
@@ -66,10 +66,8 @@ class PackedGRU(torch.nn.Module):
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}, weights={self.weights!r}"
 
 
-@torch.compiler.disable(
-    reason="Inductor takes no torchbind object as it is, so a step of gru_ext.PackedGRU runs between two graphs"
-)
-def _step_between_graphs(packed: PackedGRU, x: Tensor, h: Optional[Tensor], out: Optional[Tensor]) -> Tensor:
+def step_between_graphs(packed: PackedGRU, x: Tensor, h: Optional[Tensor], out: Optional[Tensor]) -> Tensor:
+    """Kept out of graphs by dynamo.py: Inductor takes no torchbind object as it is."""
     return packed.step(x, h, out)
 
 

@@ -10,6 +10,7 @@ import pytest
 from gru_ext._on_import import after_import
 
 LATE = {
+    "torch._dynamo": "gru_ext.dynamo",
     "torch._inductor.lowering": "gru_ext.inductor",
     "torch.onnx": "gru_ext.onnx",
     "torch.distributed.tensor": "gru_ext.sharding",
