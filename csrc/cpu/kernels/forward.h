@@ -120,11 +120,10 @@ template <class T, class E>
 void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j, int units) {
   using S = Compute<T>;
   constexpr int lanes = Vec<S>::kLanes;
-  GateSums<S> r, z, n_input, q;
+  GateSums<S> r_z[2], n_input, q;
   const auto sum_units = [&](int u, auto count) __attribute__((always_inline)) {
     constexpr int U = decltype(count)::value;
-    sums_of_both<U>(p, o, 0, u, r);
-    sums_of_both<U>(p, o, 1, u, z);
+    for (int g = 0; g < 2; ++g) sums_of_both<U>(p, o, g, u, r_z[g]);
     sums_of_one<U>(o.x, o.x_row, p.N, p.I, o.w_ih[2], u, n_input);
     sums_of_one<U>(o.h, o.h_row, p.N, p.H, o.w_hh[2], u, q);
   };
@@ -134,8 +133,8 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
   for (u = 0; u < units; u += lanes) {
     const Biases<T> bias(p, j + u, units - u);
     for (int64_t n = 0; n < p.N; ++n)
-      finish_step(p, n, j + u, units - u, load(r[n] + u) + bias.r, load(z[n] + u) + bias.z, load(n_input[n] + u) + bias.n,
-                  load(q[n] + u) + bias.q);
+      finish_step(p, n, j + u, units - u, load(r_z[0][n] + u) + bias.r, load(r_z[1][n] + u) + bias.z,
+                  load(n_input[n] + u) + bias.n, load(q[n] + u) + bias.q);
   }
 }
 

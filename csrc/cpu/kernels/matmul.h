@@ -28,6 +28,10 @@ struct TileTarget {
   int64_t count;  // columns inside of C
   bool accumulate;
   const S* addend;  // or null
+
+  TileTarget at_row(int64_t m) const {
+    return {c + m * c_row, c_row, count, accumulate, addend ? addend + m * c_row : nullptr};
+  }
 };
 
 // R rows by V vectors of C from one block of the contraction.
@@ -48,33 +52,32 @@ GRU_EXT_FN void matmul_tile(int64_t K, const S* a, int64_t a_row, int64_t a_col,
     }
 }
 
+// M rows by V vectors of C from one block of the contraction.
+template <int V, class S>
+void matmul_tiles(int64_t M, int64_t K, const S* a, int64_t a_row, int64_t a_col, const S* b, int64_t b_row, TileTarget<S> to) {
+  // Two vectors leave registers for more rows.
+  constexpr int rows_per_tile = V == 3 ? kTileRows : kTileRows + kTileRows / 2;
+  for_row_tiles<rows_per_tile>(0, M, [&](int64_t m, auto rows) {
+    matmul_tile<decltype(rows)::value, V>(K, a + m * a_row, a_row, a_col, b, b_row, to.at_row(m));
+  });
+}
+
 // Rows [begin, end) of one panel, V vectors of columns from column j, and contraction k0 ... k0 + K - 1.
 template <int V, class T>
 void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, const Compute<T>* a, int64_t a_row, int64_t a_col,
                   int64_t k0, int64_t K, int64_t j, Compute<T>* panel) {
   using S = Compute<T>;
   constexpr int width = V * Vec<S>::kLanes;
-  const int64_t count = p.J - j < width ? p.J - j : width;
-  const T* source = p.b + k0 * p.b_row + j;
-  const S* b = panel;
-  int64_t b_row = width;
-  bool in_place = false;
+  const int64_t at = begin * p.c_row + j, count = p.J - j < width ? p.J - j : width;
+  const TileTarget<S> to = {p.c + at, p.c_row, count, p.accumulate || k0 > 0,
+                            p.addend && k0 + K == p.K ? p.addend + at : nullptr};
+  const T* const source = p.b + k0 * p.b_row + j;
   if constexpr (sizeof(T) != 2) {
-    in_place = count == width && end - begin <= kRowsInPlace;
-    if (in_place) {
-      b = source;
-      b_row = p.b_row;
-    }
+    if (count == width && end - begin <= kRowsInPlace)
+      return matmul_tiles<V>(end - begin, K, a, a_row, a_col, source, p.b_row, to);
   }
-  if (!in_place) copy_panel<width>(source, p.b_row, K, count, panel);
-  // Two vectors leave registers for more rows.
-  constexpr int rows_per_tile = V == 3 ? kTileRows : kTileRows + kTileRows / 2;
-  for_row_tiles<rows_per_tile>(begin, end, [&](int64_t m, auto rows) {
-    const int64_t at = m * p.c_row + j;
-    const S* const addend = p.addend && k0 + K == p.K ? p.addend + at : nullptr;
-    matmul_tile<decltype(rows)::value, V>(K, a + (m - begin) * a_row, a_row, a_col, b, b_row,
-                                          {p.c + at, p.c_row, count, p.accumulate || k0 > 0, addend});
-  });
+  copy_panel<width>(source, p.b_row, K, count, panel);
+  matmul_tiles<V>(end - begin, K, a, a_row, a_col, static_cast<const S*>(panel), width, to);
 }
 
 // All columns of rows [begin, end) for one block of the contraction. Panels are three vectors wide; a rest of one or four

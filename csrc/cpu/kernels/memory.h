@@ -89,28 +89,38 @@ GRU_EXT_FN __m256i lane_mask(int64_t count, double) {
 }
 #endif
 
+// Copies of the first elements, where the level has no masks for their size. Not inlined: many tiles end with one, and copies
+// of the loop in each of them made compilation several times as long.
+template <class T>
+__attribute__((noinline)) void load_lanes(const T* p, int64_t count, T* lanes) {
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+}
+
 template <class T>
 GRU_EXT_FN Vec<Compute<T>> load(const T* p, int64_t count) {
 #if GRU_EXT_INTRINSICS == 512
+  if constexpr (sizeof(T) == 2) return widen((Raw16)_mm256_maskz_loadu_epi16((1u << count) - 1, p), T{});
   if constexpr (sizeof(T) == 4) return {(VecF::Raw)_mm512_maskz_loadu_ps((1u << count) - 1, p)};
   if constexpr (sizeof(T) == 8) return {(VecD::Raw)_mm512_maskz_loadu_pd((1u << count) - 1, p)};
 #elif GRU_EXT_INTRINSICS == 256
   if constexpr (sizeof(T) == 4) return {(VecF::Raw)_mm256_maskload_ps(p, lane_mask(count, T{}))};
   if constexpr (sizeof(T) == 8) return {(VecD::Raw)_mm256_maskload_pd(p, lane_mask(count, T{}))};
 #endif
-  constexpr int n = Vec<Compute<T>>::kLanes;
-  T lanes[n] = {};
-#pragma GCC unroll 16
-  for (int i = 0; i < n; ++i)
-    if (i < count) lanes[i] = p[i];
+  T lanes[Vec<Compute<T>>::kLanes] = {};
+  load_lanes(p, count, lanes);
   return load(lanes);
+}
+
+template <class T>
+__attribute__((noinline)) void store_lanes(T* p, const T* lanes, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
 }
 
 template <class T>
 GRU_EXT_FN void store(T* p, Vec<Compute<T>> a, int64_t count) {
   T lanes[Vec<Compute<T>>::kLanes];
   store(lanes, a);
-  for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+  store_lanes(p, lanes, count);
 }
 
 // Where only the count decides, and it is mostly the whole vector.
