@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 import torch
+from stream_build import StreamBuild
 
 import gru_ext._library as library
 
@@ -53,3 +54,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def seed() -> None:
     """The same random numbers for a test whether it runs alone or with the others."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def stream_build(tmp_path_factory: pytest.TempPathFactory) -> StreamBuild:
+    """The stream library, compiled once for all tests of it."""
+    return StreamBuild(tmp_path_factory.mktemp("stream"))

@@ -1,32 +1,14 @@
 """Builds the torch-free stream library and the programs of tests/cpp/stream, at most two files at a time."""
 
-import os
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from commands import CXX, ROOT, run, two_at_a_time
+
 CPP = ROOT / "tests" / "cpp"
-CXX = os.environ.get("CXX", "g++")
 FLAGS = [flag for file in ("compile_flags.txt", "csrc/stream/compile_flags.txt") for flag in (ROOT / file).read_text().split()]
 LEVELS = ["default", "avx2", "avx512", "avx512_vnni_bf16"]
 WIDE_LEVELS = ["wide", "wide_dot"]  # that only tests have
 PROGRAMS = ["values_test", "realtime_test", "threads_test"]
-
-
-def run(*command: str | Path, status: int = 0, timeout: int = 1800, **env: str) -> str:
-    """What the command prints, standard error included; fails the test unless it ends with the status."""
-    done = subprocess.run(
-        command,
-        env={**os.environ, **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=timeout,
-    )
-    assert done.returncode == status, f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout[-8000:]}"
-    return done.stdout
 
 
 class StreamBuild:
@@ -48,8 +30,7 @@ class StreamBuild:
         return target
 
     def objects(self, *sources: Path) -> list[Path]:
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            return list(pool.map(self.object, sources))
+        return two_at_a_time(self.object, sources)
 
     def sources(self) -> list[Path]:
         return sorted((self.root / "csrc" / "stream").rglob("*.cpp"))

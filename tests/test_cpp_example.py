@@ -1,39 +1,34 @@
 """The ops in a C++ program without Python: the example is built as its README says, and must give Python's numbers."""
 
+import functools
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
 import torch
+from commands import ROOT
 from torch.nn.functional import cross_entropy
 
 import gru_ext
 
-ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "cpp_torchscript"
 
 # pip puts cmake and ninja beside the interpreter. Many distributions link with --as-needed, which drops libraries that no
 # symbol refers to; asking for it here makes the test as hard everywhere.
 ENV = {
-    **os.environ,
     "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
     "LDFLAGS": "-Wl,--as-needed",
     "CMAKE_GENERATOR": "Ninja",
     "CMAKE_BUILD_PARALLEL_LEVEL": "2",
 }
+run = functools.partial(commands.run, **ENV)
 MISSING = [tool for tool in ("g++", "cmake", "ninja") if shutil.which(tool, path=ENV["PATH"]) is None]
 
 pytestmark = [pytest.mark.compiled, pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")]
-
-
-def run(*command: str | Path, cwd: Path, status: int = 0) -> str:
-    done = subprocess.run(command, cwd=cwd, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == status, done.stdout
-    return done.stdout
 
 
 def prefix_path(*prefixes: str | Path) -> str:

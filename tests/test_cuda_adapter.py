@@ -2,30 +2,26 @@
 tests/cuda_on_cpu, registered for the CPU instead of its own kernels, and runs tests of the package in processes of their own.
 """
 
-import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from commands import CXX, ROOT, needs_compiler, run, two_at_a_time
 from torch.utils import cpp_extension
 
 import gru_ext
 
-ROOT = Path(__file__).parents[1]
 ON_CPU = ROOT / "tests" / "cuda_on_cpu"
-CXX = os.environ.get("CXX", "g++")
 # Of the package's own build; the adapter takes the place of csrc/cpu's.
 OBJECTS = ROOT / "build" / f"torch{torch.__version__}-py{platform.python_version()}" / "csrc"
 
 pytestmark = [
     pytest.mark.compiled,
-    pytest.mark.skipif(shutil.which(CXX) is None, reason=f"needs a C++ compiler; there is no {CXX}"),
+    needs_compiler,
     pytest.mark.skipif(not OBJECTS.exists(), reason="needs the object files of a build in this folder"),
 ]
 
@@ -33,9 +29,7 @@ pytestmark = [
 def compile_to(folder: Path, source: Path, *flags: str) -> Path:
     target = folder / f"{source.stem}.o"
     includes = [f"-I{ON_CPU / 'include'}", f"-I{ON_CPU / 'shim'}", f"-I{ROOT / 'csrc'}"]
-    command = [CXX, "-O1", "-fPIC", "-w", *flags, *includes, "-x", "c++", "-c", str(source), "-o", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    run(CXX, "-O1", "-fPIC", "-w", *flags, *includes, "-x", "c++", "-c", source, "-o", target)
     return target
 
 
@@ -56,12 +50,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("adapter")
     kernels = sorted((ROOT / "csrc" / "cuda" / "kernels").glob("*.cu"))
     shim = [path for path in (ON_CPU / "shim").glob("*.cpp") if path.stem not in {"poison"} and not path.stem.endswith("_test")]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        adapter = pool.map(lambda source: adapter_for_cpu_tensors(folder, source), (ROOT / "csrc" / "cuda").glob("*.cpp"))
-        others = pool.map(
-            lambda source: compile_to(folder, source, "-std=c++17"), [*kernels, *shim, ON_CPU / "adapter" / "no_poison.cpp"]
-        )
-        objects = [*adapter, *others]
+    objects = two_at_a_time(lambda source: adapter_for_cpu_tensors(folder, source), (ROOT / "csrc" / "cuda").glob("*.cpp"))
+    others = [*kernels, *shim, ON_CPU / "adapter" / "no_poison.cpp"]
+    objects += two_at_a_time(lambda source: compile_to(folder, source, "-std=c++17"), others)
     objects += [*OBJECTS.glob("ops/*.o"), OBJECTS / "cpu" / "levels.o"]
     objects += [OBJECTS / Path(source).with_suffix(".o") for source in ("cpu/kernels/select.cpp",)]
     objects += [path for path in (OBJECTS / "cpu" / "kernels").glob("isa_*.o")]
@@ -69,19 +60,13 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = folder / "gru_ext" / "lib" / "libgru_ext_ops.so"
     libraries = [f"-L{path}" for path in cpp_extension.library_paths()] + ["-lc10", "-ltorch_cpu", "-ltorch"]
     objects.append(OBJECTS.parent / "libgru_ext_stream.a")
-    command = [CXX, "-shared", "-o", str(library), *map(str, objects), *libraries, "-fopenmp", "-pthread"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    run(CXX, "-shared", "-o", library, *objects, *libraries, "-fopenmp", "-pthread")
     return folder
 
 
 def run_tests(package: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={package / 'tmp'}", *arguments]
-    done = subprocess.run(
-        command, cwd=package, env={**os.environ, "PYTHONPATH": str(package)}, capture_output=True, text=True, timeout=1800
-    )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    return done.stdout
+    return run(*command, cwd=package, PYTHONPATH=str(package))
 
 
 def test_is_what_runs(package: Path) -> None:
@@ -89,16 +74,9 @@ def test_is_what_runs(package: Path) -> None:
         "import torch, gru_ext; print(torch._C._dispatch_dump('gru_ext::_cell')); "
         "print(gru_ext.__file__); print(gru_ext.GRUCell(3, 4)(torch.randn(9, 3)).shape)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=package,
-        env={**os.environ, "PYTHONPATH": str(package)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"CPU: registered at .*/adapter\d*/cell_forward\.cpp", done.stdout), done.stdout
-    assert str(package) in done.stdout
+    output = run(sys.executable, "-c", program, cwd=package, PYTHONPATH=str(package))
+    assert re.search(r"CPU: registered at .*/adapter\d*/cell_forward\.cpp", output), output
+    assert str(package) in output
 
 
 VALUES, AUTOGRAD = str(ROOT / "tests" / "test_values.py"), str(ROOT / "tests" / "test_autograd.py")

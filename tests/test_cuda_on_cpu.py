@@ -4,22 +4,19 @@ tests/cuda_on_cpu/include, run on the CPU, each CUDA thread as a fiber.
 Every object is compiled once for all tests here, at most two at a time.
 """
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from commands import CXX, ROOT, needs_compiler, plant, run, two_at_a_time
 from cuda_faults import FAULTS
 
-ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "cuda_on_cpu"
 SHIM = TESTS / "shim"
-CXX = os.environ.get("CXX", "g++")
 KERNELS = ["gates_forward", "gates_backward", "small_batch_forward", "small_batch_weights"]
 WITH_SHARED_MEMORY = ["gates_backward", "small_batch_forward"]
 
@@ -33,25 +30,9 @@ VARIANTS = {
 }
 
 pytestmark = [
-    pytest.mark.skipif(shutil.which(CXX) is None, reason=f"needs a C++ compiler; there is no {CXX}"),
+    needs_compiler,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the fibers and their poisoned memory are Linux's"),
 ]
-
-
-def run(*command: str | Path, status: int = 0, timeout: int = 600, **env: str) -> str:
-    """What the command prints, standard error included; fails the test unless it ends with the status."""
-    done = subprocess.run(
-        command,
-        # ThreadSanitizer waits a second at the end for other threads, of which there are none.
-        env={**os.environ, "TSAN_OPTIONS": "atexit_sleep_ms=0", **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=timeout,
-    )
-    assert done.returncode == status, f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout[-8000:]}"
-    return done.stdout
 
 
 class Build:
@@ -72,8 +53,7 @@ class Build:
         return target
 
     def objects(self, sources: Iterable[tuple[Path, str]]) -> list[Path]:
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            return list(pool.map(lambda one: self.object(*one), sources))
+        return two_at_a_time(lambda one: self.object(*one), sources)
 
     def link(self, name: str, variant: str, objects: list[Path]) -> Path:
         program = self.folder / variant / name
@@ -99,6 +79,12 @@ class Build:
 
     def shim_test(self, variant: str) -> Path:
         return self.link("shim_test", variant, [self.object(SHIM / "shim_test.cu", variant), *self.shim(variant)])
+
+
+@pytest.fixture(autouse=True)
+def threads_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ThreadSanitizer waits a second at the end for other threads, of which there are none."""
+    monkeypatch.setenv("TSAN_OPTIONS", "atexit_sleep_ms=0")
 
 
 @pytest.fixture(scope="module")
@@ -262,12 +248,7 @@ def test_a_planted_fault_is_found(fault: str, build: Build, tmp_path: Path) -> N
     start = runner(variant, tmp_path)
     shutil.copytree(ROOT / "csrc" / "cuda" / "kernels", tmp_path / "csrc" / "cuda" / "kernels")
     shutil.copy(ROOT / "csrc" / "gates.h", tmp_path / "csrc")
-    (file,) = (tmp_path / "csrc").rglob(name)
-    source = file.read_text()
-    if text:
-        assert source.count(text) == 1, f"{name} has {source.count(text)} times: {text}"
-        file.write_text(source.replace(text, changed))
-
+    plant(tmp_path / "csrc", name, text, changed)
     faulty = Build(tmp_path, root=tmp_path)
     kernels = [
         faulty.object(faulty.kernel(kernel), variant),

@@ -3,67 +3,62 @@
 import os
 import platform
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from c_stream import CStream, layers_of
+from commands import ROOT, needs, needs_compiler, run
 from gru_file import Layer, gru_file
-from stream_build import CPP, CXX, LEVELS, ROOT, WIDE_LEVELS, StreamBuild, run
+from stream_build import CPP, LEVELS, WIDE_LEVELS, StreamBuild
 
 CC = os.environ.get("CC", "gcc")
 
-pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"needs a C++ compiler; there is no {CXX}")
-
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> StreamBuild:
-    return StreamBuild(tmp_path_factory.mktemp("stream"))
+pytestmark = needs_compiler
 
 
 @pytest.mark.parametrize("level", LEVELS + WIDE_LEVELS)
-def test_steps_give_the_numbers_of_the_equations(level: str, build: StreamBuild) -> None:
-    if not build.runs(level):
+def test_steps_give_the_numbers_of_the_equations(level: str, stream_build: StreamBuild) -> None:
+    if not stream_build.runs(level):
         pytest.skip(f"this processor does not run {level}")
-    output = run(build.values(level), GRU_EXT_ISA=level)
+    output = run(stream_build.values(level), GRU_EXT_ISA=level)
     assert output.count(": ok\n") == 18, output  # six kinds of checks, three types of weights
 
 
-def test_100000_steps_allocate_nothing_and_call_nothing(build: StreamBuild) -> None:
-    output = run(build.program("realtime_test"))
+def test_100000_steps_allocate_nothing_and_call_nothing(stream_build: StreamBuild) -> None:
+    output = run(stream_build.program("realtime_test"))
     assert output.count(" 0 allocations") == 6, output
     if "not checked" in output:
         pytest.skip("there are no allocations; system calls are not checked, because seccomp is not to be had here")
     assert output.count("system calls: none") == 6, output
 
 
-def test_threads_share_a_model(build: StreamBuild) -> None:
-    assert run(build.program("threads_test")).count("equal") == 3
+def test_threads_share_a_model(stream_build: StreamBuild) -> None:
+    assert run(stream_build.program("threads_test")).count("equal") == 3
 
 
-@pytest.mark.skipif(shutil.which(CC) is None, reason=f"needs a C compiler; there is no {CC}")
-def test_c_interface(build: StreamBuild, tmp_path: Path) -> None:
+@needs(CC, "a C compiler")
+def test_c_interface(stream_build: StreamBuild, tmp_path: Path) -> None:
     """Compiled as C and linked by the C compiler, so without the C++ library."""
     program = tmp_path / "c_test"
     strict = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Werror"]
-    run(CC, *strict, *build.include, CPP / "stream" / "c_test.c", build.archive(), "-lm", "-o", program)
+    run(CC, *strict, *stream_build.include, CPP / "stream" / "c_test.c", stream_build.archive(), "-lm", "-o", program)
     assert run(program, tmp_path) == ""
 
 
-def test_the_library_is_small(build: StreamBuild) -> None:
-    assert build.archive().stat().st_size < 200_000
+def test_the_library_is_small(stream_build: StreamBuild) -> None:
+    assert stream_build.archive().stat().st_size < 200_000
 
 
-def test_unknown_level_is_refused(build: StreamBuild) -> None:
-    output = run(build.program("values_test"), "--level", GRU_EXT_ISA="nonsense", status=1)
+def test_unknown_level_is_refused(stream_build: StreamBuild) -> None:
+    output = run(stream_build.program("values_test"), "--level", GRU_EXT_ISA="nonsense", status=1)
     assert "GRU_EXT_ISA must be default, avx2, avx512 or avx512_vnni_bf16" in output
 
 
-@pytest.mark.skipif(shutil.which("nm") is None, reason="needs nm")
-def test_kernel_objects_share_no_function(build: StreamBuild) -> None:
+@needs("nm")
+def test_kernel_objects_share_no_function(stream_build: StreamBuild) -> None:
     """A function that several objects have, the linker could take from the one for the newest processor."""
-    objects = [build.object(path) for path in build.sources() if path.parent.name == "kernels"]
+    objects = [stream_build.object(path) for path in stream_build.sources() if path.parent.name == "kernels"]
     assert len(objects) == len(LEVELS)
     for path in objects:
         symbols = [line.split() for line in run("nm", "-P", "-C", path).splitlines()]
@@ -74,17 +69,17 @@ def test_kernel_objects_share_no_function(build: StreamBuild) -> None:
         assert foreign <= {"memcpy", "memset", "memmove"}, path.name
 
 
-@pytest.mark.skipif(shutil.which("objdump") is None, reason="needs objdump")
+@needs("objdump")
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64 has levels whose instructions are told apart by their names")
-def test_only_the_kernels_need_a_newer_processor(build: StreamBuild) -> None:
+def test_only_the_kernels_need_a_newer_processor(stream_build: StreamBuild) -> None:
     avx = re.compile(r"\tv[a-z0-9]+ .*%[xyz]mm")
-    for source in build.sources():
-        listing = run("objdump", "-d", "--no-show-raw-insn", build.object(source))
+    for source in stream_build.sources():
+        listing = run("objdump", "-d", "--no-show-raw-insn", stream_build.object(source))
         newer = source.parent.name == "kernels" and source.stem != "isa_default"
         assert bool(avx.search(listing)) == newer, source.name
     for level, instruction in (("avx512_vnni_bf16", "vpdpbusd"), ("avx512_vnni_bf16", "vdpbf16ps"), ("avx2", "vpmaddwd")):
         source = ROOT / "csrc" / "stream" / "kernels" / f"isa_{level}.cpp"
-        assert instruction in run("objdump", "-d", "--no-show-raw-insn", build.object(source))
+        assert instruction in run("objdump", "-d", "--no-show-raw-insn", stream_build.object(source))
 
 
 # Errors of h after many steps do not add up: h' forgets h by the factor z. What remains is about the error of one step: that of
@@ -95,20 +90,22 @@ TOLERANCES = {"float32": 1e-6, "bfloat16": 2**-9 * 4, "int8": 4 / 254}
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("weights", TOLERANCES)
-def test_a_file_from_python_gives_the_numbers_of_torch(weights: str, bias: bool, build: StreamBuild, tmp_path: Path) -> None:
+def test_a_file_from_python_gives_the_numbers_of_torch(
+    weights: str, bias: bool, stream_build: StreamBuild, tmp_path: Path
+) -> None:
     gru = torch.nn.GRU(17, 24, num_layers=2, bias=bias)
     path = tmp_path / "model.gru"
     path.write_bytes(gru_file(layers_of(gru), weights))
     x = torch.randn(50, 17)
     state = torch.zeros(48)
-    y = CStream(build.shared(), path).steps(x, state, 24)
+    y = CStream(stream_build.shared(), path).steps(x, state, 24)
     with torch.no_grad():
         expected, last = gru(x)
     torch.testing.assert_close(y, expected, rtol=0, atol=TOLERANCES[weights])
     torch.testing.assert_close(state.view(2, 24), last, rtol=0, atol=TOLERANCES[weights])
 
 
-def test_a_damaged_file_is_refused_with_a_sentence(build: StreamBuild, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_with_a_sentence(stream_build: StreamBuild, tmp_path: Path) -> None:
     whole = gru_file([Layer(2, 1, [0.5] * 6, [0.5] * 3)])
     path = tmp_path / "model.gru"
     for damaged, sentence in (
@@ -120,4 +117,4 @@ def test_a_damaged_file_is_refused_with_a_sentence(build: StreamBuild, tmp_path:
     ):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=sentence):
-            CStream(build.shared(), path)
+            CStream(stream_build.shared(), path)

@@ -1,16 +1,16 @@
 """How far weights of 16 and of 8 bits lead a trained model away, over a thousand steps, next to torch's own int8."""
 
-import shutil
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from c_stream import CStream, layers_of
+from commands import needs_compiler
 from gru_file import gru_file
-from stream_build import CXX, StreamBuild
+from stream_build import StreamBuild
 
-pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"needs a C++ compiler; there is no {CXX}")
+pytestmark = needs_compiler
 
 STEPS, INPUTS, HIDDEN = 1000, 16, 64
 BOUNDS = {"float32": 1e-5, "bfloat16": 1e-2, "int8": 2e-2}  # what the project promises of the two small types
@@ -46,8 +46,7 @@ def relative_error(y: torch.Tensor, expected: torch.Tensor) -> float:
     return ((y.double() - expected).norm() / expected.norm()).item()
 
 
-def test_small_weights_of_a_trained_model(trained: torch.nn.GRU, tmp_path: Path) -> None:
-    build = StreamBuild(tmp_path)
+def test_small_weights_of_a_trained_model(trained: torch.nn.GRU, stream_build: StreamBuild, tmp_path: Path) -> None:
     noisy, _ = frames(1, STEPS)
     with torch.no_grad():
         expected = trained.double()(noisy.double())[0].squeeze(1)
@@ -62,7 +61,7 @@ def test_small_weights_of_a_trained_model(trained: torch.nn.GRU, tmp_path: Path)
     for weights, bound in BOUNDS.items():
         path = tmp_path / f"{weights}.gru"
         path.write_bytes(gru_file(layers_of(trained), weights))
-        y = CStream(build.shared(), path).steps(noisy.squeeze(1).contiguous(), torch.zeros(HIDDEN), HIDDEN)
+        y = CStream(stream_build.shared(), path).steps(noisy.squeeze(1).contiguous(), torch.zeros(HIDDEN), HIDDEN)
         errors[weights] = relative_error(y, expected)
         assert errors[weights] <= bound, errors
     print({name: f"{error:.1e}" for name, error in errors.items()})  # for docs/stream.md: pytest -s

@@ -1,20 +1,20 @@
 """Files between Python and the torch-free library: what one writes, the other reads and would have written byte for byte."""
 
 import ctypes
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from c_stream import CStream
-from stream_build import CXX, StreamBuild
+from commands import needs_compiler
+from stream_build import StreamBuild
 from tolerances import assert_value
 from torch import nn
 
 import gru_ext
 
-pytestmark = pytest.mark.skipif(shutil.which(CXX) is None, reason=f"needs a C++ compiler; there is no {CXX}")
+pytestmark = needs_compiler
 
 T, I, H = 20, 5, 19  # noqa: E741 (the project's names)
 
@@ -45,9 +45,9 @@ class Stack(ctypes.Structure):
     _fields_ = [("layers", ctypes.POINTER(Weights)), ("num_layers", ctypes.c_int64), ("reset_before", ctypes.c_int32)]
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return StreamBuild(tmp_path_factory.mktemp("stream")).shared()
+@pytest.fixture
+def library(stream_build: StreamBuild) -> Path:
+    return stream_build.shared()
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from stream_build import CPP, ROOT, run
+from commands import ROOT, run
+from stream_build import CPP
 
 import gru_ext
 
