@@ -1,12 +1,14 @@
 """Weights packed once for many steps, in 32, 16 or 8 bits."""
 
-from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
 
 from . import _library
+from .layers import stack_of
+from .reset_before import ResetBeforeGRUCell
+from .stack import GRUStack
 
 if _library.reason is None:
     from . import _C
@@ -15,7 +17,7 @@ if _library.reason is None:
 class PackedGRU(torch.nn.Module):
     r"""A GRU cell or a stack of them for inference, whose weights were packed by :func:`gru_ext.pack`.
 
-    The equations are those of :func:`gru_ext.gru_cell`; docs/stream.md says how far each type of weights is from them. The
+    The equations are those of the model that was packed; docs/stream.md says how far each type of weights is from them. The
     weights are copies: a change of the model that was packed does not reach them, they do not train, and ``state_dict()`` is
     empty. Save the module whole: pickle, ``torch.save`` and TorchScript keep the float32 weights and pack them anew for the
     machine that loads. Any number of threads may share one.
@@ -35,12 +37,14 @@ class PackedGRU(torch.nn.Module):
     num_layers: int
     weights: str
 
-    def __init__(self, parameters: Sequence[Sequence[Optional[Tensor]]], weights: str, stacked: bool) -> None:
+    def __init__(self, stack: GRUStack, weights: str, stacked: bool) -> None:
         super().__init__()
-        flat = [torch.empty(0) if t is None else t.detach() for layer in parameters for t in layer]
-        self.packed = torch.classes.gru_ext.PackedGRU(weights, stacked, flat)
-        self.input_size, self.hidden_size = parameters[0][0].size(1), parameters[0][1].size(1)
-        self.num_layers, self.weights = len(parameters), weights
+        layers = stack.layers
+        tensors = [t for layer in layers for t in (layer.w_ih, layer.w_hh, layer.b_ih, layer.b_hh)]
+        flat = [torch.empty(0) if t is None else t for t in tensors]
+        self.packed = torch.classes.gru_ext.PackedGRU(weights, stacked, stack.reset_before, flat)
+        self.input_size, self.hidden_size = layers[0].input_size, layers[0].hidden_size
+        self.num_layers, self.weights = len(layers), weights
 
     def forward(self, x: Tensor, h: Optional[Tensor] = None) -> Tensor:
         return self.step(x, h, None)
@@ -71,44 +75,25 @@ def step_between_graphs(packed: PackedGRU, x: Tensor, h: Optional[Tensor], out: 
     return packed.step(x, h, out)
 
 
-def _layers(module: Union[torch.nn.GRUCell, torch.nn.GRU]) -> list[list[Optional[Tensor]]]:
-    """w_ih, w_hh, b_ih, b_hh of each layer."""
-    if isinstance(module, torch.nn.GRUCell):
-        return [[module.weight_ih, module.weight_hh, module.bias_ih, module.bias_hh]]
-    if module.bidirectional:
-        raise ValueError(
-            "gru_ext.pack: expected a torch.nn.GRU of one direction, got bidirectional=True: it cannot go step by step"
-        )
-    names = ("weight_ih_l", "weight_hh_l", "bias_ih_l", "bias_hh_l")
-    return [[getattr(module, f"{name}{i}", None) for name in names] for i in range(module.num_layers)]
-
-
-def pack(
-    cell_or_stack: Union[torch.nn.GRUCell, torch.nn.GRU, Sequence[torch.nn.GRUCell]], weights: str = "float32"
-) -> PackedGRU:
+def pack(cell_or_stack: Any, weights: str = "float32") -> PackedGRU:
     """Copies the weights of a model into the order in which steps read them, for inference on the CPU of this machine.
 
     Args:
-        cell_or_stack: a :class:`torch.nn.GRUCell` (:class:`gru_ext.GRUCell` is one); a :class:`torch.nn.GRU` of one direction,
-            whose dropout is left out as in eval mode; or a sequence of cells of one hidden_size, each of which takes the state
-            of the one before.
+        cell_or_stack: a cell: :class:`torch.nn.GRUCell` (:class:`gru_ext.GRUCell` is one) or
+            :class:`gru_ext.ResetBeforeGRUCell`; or a stack of layers of one hidden_size: a :class:`torch.nn.GRU` of one
+            direction, whose dropout is left out as in eval mode, a :class:`gru_ext.StreamingGRU`, whose state is left out, a
+            :class:`gru_ext.GRUStack`, or a list, tuple, ``ModuleList`` or ``Sequential`` of any of these.
         weights: what they are stored as: ``"float32"``, ``"bfloat16"`` or ``"int8"`` with a scale for each row. States, sums
             and gates are float32.
 
     Raises:
-        TypeError: it is none of these.
-        ValueError: bidirectional, sizes that do not fit together, another type of weights, or weights that are not finite where
-            they are stored in fewer bits.
+        TypeError: it is none of these, or a subclass with a ``forward`` of its own.
+        ValueError: bidirectional, a projection, sizes that do not fit together, reset gates before the product and after it in
+            one stack, parametrized weights, another type of weights, or weights that are not finite where they are stored in
+            fewer bits.
         RuntimeError: this installation has no compiled op library.
     """
     if _library.reason is not None:
         raise RuntimeError(f"gru_ext.pack needs the compiled op library, which is not there: {_library.reason}")
-    if isinstance(cell_or_stack, torch.nn.GRUCell):
-        return PackedGRU(_layers(cell_or_stack), weights, stacked=False)
-    if isinstance(cell_or_stack, torch.nn.GRU):
-        return PackedGRU(_layers(cell_or_stack), weights, stacked=True)
-    cells = list(cell_or_stack) if isinstance(cell_or_stack, (Sequence, torch.nn.ModuleList, torch.nn.Sequential)) else []
-    if not cells or not all(isinstance(cell, torch.nn.GRUCell) for cell in cells):
-        got = type(cell_or_stack).__name__
-        raise TypeError(f"gru_ext.pack: expected a torch.nn.GRUCell, a torch.nn.GRU or a sequence of cells, got {got}")
-    return PackedGRU([_layers(cell)[0] for cell in cells], weights, stacked=True)
+    is_cell = isinstance(cell_or_stack, (torch.nn.GRUCell, ResetBeforeGRUCell))
+    return PackedGRU(stack_of(cell_or_stack), weights, stacked=not is_cell)

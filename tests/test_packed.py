@@ -20,11 +20,16 @@ WEIGHTS = ("float32", "bfloat16", "int8")
 # off by 1/254 of the largest of their row.
 TOLERANCES = {"float32": 1e-6, "bfloat16": 2**-9 * 4, "int8": 4 / 254}
 
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 N, INPUTS, H = 11, 17, 24  # no multiples of a vector; more rows than the kernel takes at once
 
 
 def cell(bias: bool = True) -> gru_ext.GRUCell:
     return gru_ext.GRUCell(INPUTS, H, bias=bias)
+
+
+def reset_before(inputs: int = INPUTS) -> gru_ext.ResetBeforeGRUCell:
+    return gru_ext.ResetBeforeGRUCell(inputs, H)
 
 
 def stack(layers: int = 2) -> torch.nn.GRU:
@@ -78,6 +83,30 @@ def test_cells_are_a_stack(container: object) -> None:
         below = cells[0](x, h[0])
         expected = torch.stack([below, cells[1](below, h[1])])
     torch.testing.assert_close(gru_ext.pack(container(cells))(x, h), expected, rtol=0, atol=TOLERANCES["float32"])
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_the_reset_gate_before_the_product(weights: str) -> None:
+    cells = [reset_before(), reset_before(H)]
+    x, h = torch.randn(N, INPUTS), torch.randn(2, N, H)
+    with torch.no_grad():
+        below = cells[0](x, h[0])
+        expected = torch.stack([below, cells[1](below, h[1])])
+    assert_close = partial(torch.testing.assert_close, rtol=0, atol=TOLERANCES[weights])
+    assert_close(gru_ext.pack(cells, weights)(x, h), expected)
+    assert_close(gru_ext.pack(cells[0], weights)(x, h[0]), expected[0])
+
+
+def test_streams_and_plain_weights_are_stacks() -> None:
+    model = stack()
+    stream = gru_ext.StreamingGRU(model, batch_size=N)
+    weights = gru_ext.GRUStack(
+        tuple(gru_ext.GRUWeights(*(getattr(model, f"{name}_l{i}") for name in NAMES)) for i in range(model.num_layers))
+    )
+    x, h = torch.randn(N, INPUTS), torch.randn(2, N, H)
+    expected = gru_ext.pack(model)(x, h)
+    for other in (stream, weights, [model]):
+        assert torch.equal(gru_ext.pack(other)(x, h), expected)
 
 
 @pytest.mark.parametrize("model", [cell, stack])
@@ -248,10 +277,11 @@ def not_finite(weights: str) -> None:
             ValueError,
             "expected weights to be 'float32', 'bfloat16' or 'int8', got 'int4'",
         ),
-        (lambda: gru_ext.pack(torch.nn.Linear(2, 3)), TypeError, "or a sequence of cells, got Linear"),
-        (lambda: gru_ext.pack([]), TypeError, "or a sequence of cells, got list"),
-        (lambda: gru_ext.pack(torch.nn.GRU(2, 3, bidirectional=True)), ValueError, "of one direction"),
-        (lambda: gru_ext.pack([cell(), cell()]), ValueError, "the input_size of a layer the hidden_size of the one below"),
+        (lambda: gru_ext.pack(torch.nn.Linear(2, 3)), TypeError, "or a sequence of them, got torch.nn.modules.linear.Linear"),
+        (lambda: gru_ext.pack([]), ValueError, "must have one layer at least, got none"),
+        (lambda: gru_ext.pack(torch.nn.GRU(2, 3, bidirectional=True)), ValueError, "must have one direction"),
+        (lambda: gru_ext.pack([cell(), cell()]), ValueError, "layer 1 must have the input_size 24, .* got 17"),
+        (lambda: gru_ext.pack([cell(), reset_before(H)]), ValueError, "must all be ResetBeforeGRUCell or none"),
         (
             lambda: gru_ext.pack([cell(), torch.nn.GRUCell(H, 5)]),
             ValueError,

@@ -138,13 +138,13 @@ def test_aot_inductor(model: Model, tmp_path: Path) -> None:
 def test_damaged_states_are_refused() -> None:
     weights = [torch.randn(24, 5), torch.randn(24, 8), torch.empty(0), torch.empty(0)]
     for arguments in (
-        ("float32", False, []),
-        ("float32", False, weights[:3]),
-        ("float32", False, weights + weights),
-        ("float32", False, [weights[0][1:], *weights[1:]]),
-        ("float32", False, [weights[0], weights[1][:, 1:], *weights[2:]]),
-        ("float32", False, [*weights[:3], torch.randn(3)]),
-        ("float64", False, weights),
+        ("float32", False, False, []),
+        ("float32", False, False, weights[:3]),
+        ("float32", False, False, weights + weights),
+        ("float32", False, False, [weights[0][1:], *weights[1:]]),
+        ("float32", False, False, [weights[0], weights[1][:, 1:], *weights[2:]]),
+        ("float32", False, False, [*weights[:3], torch.randn(3)]),
+        ("float64", False, False, weights),
     ):
         with pytest.raises(ValueError, match="gru_ext.pack: expected"):
             torch.classes.gru_ext.PackedGRU(*arguments)

@@ -92,7 +92,7 @@ Tensor& step_out_meta(const PackedPtr& packed, const Tensor& x, const OptionalTe
 }  // namespace
 
 PackedGRU::PackedGRU(const State& state) {
-  const auto& [weights, stacked, given] = state;
+  const auto& [weights, stacked, reset_before, given] = state;
   const gru_weight_type type = weight_type(weights);
   TORCH_CHECK_VALUE(!given.empty() && given.size() % kOfLayer == 0 && (stacked || given.size() == kOfLayer),
                     "gru_ext.pack: expected ", kOfLayer, " parameters for each layer and one layer unless stacked, got ",
@@ -107,10 +107,10 @@ PackedGRU::PackedGRU(const State& state) {
                       layers.front().hidden_size, ", the first one's, got ", H, " in layer ", i / kOfLayer);
     work_ += 3 * H * (I + H);
   }
-  model_ = Model::pack(gru_stack{layers.data(), static_cast<int64_t>(layers.size()), /*reset_before=*/0}, type);
+  model_ = Model::pack(gru_stack{layers.data(), static_cast<int64_t>(layers.size()), reset_before}, type);
   TORCH_CHECK_VALUE(model_, "gru_ext.pack: ", model_.message());
   info_ = model_.info();
-  state_ = {weights, stacked, std::move(parameters)};
+  state_ = {weights, stacked, reset_before, std::move(parameters)};
 }
 
 c10::SymDimVector PackedGRU::state_sizes(const Tensor& x) const {
@@ -142,8 +142,9 @@ Tensor new_state(const PackedGRU& packed, const Tensor& x) {
 void register_packed_gru() {
   static const auto once =
       torch::class_<PackedGRU>("gru_ext", "PackedGRU")
-          .def(torch::init([](std::string weights, bool stacked, std::vector<Tensor> parameters) {
-            return c10::make_intrusive<PackedGRU>(PackedGRU::State(std::move(weights), stacked, std::move(parameters)));
+          .def(torch::init([](std::string weights, bool stacked, bool reset_before, std::vector<Tensor> parameters) {
+            return c10::make_intrusive<PackedGRU>(
+                PackedGRU::State(std::move(weights), stacked, reset_before, std::move(parameters)));
           }))
           .def("level", [](const PackedPtr& self) { return std::string(self->info().level); })
           .def("packed_size", [](const PackedPtr& self) { return static_cast<int64_t>(self->info().packed_size); })

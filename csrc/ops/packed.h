@@ -16,9 +16,10 @@ namespace gru_ext {
 // cell and [L, N, H] of a stack, as torch.nn.GRUCell and torch.nn.GRU have it; without N for a single row.
 class PackedGRU : public torch::CustomClassHolder {
  public:
-  // "float32", "bfloat16" or "int8"; whether it is a stack; for each layer w_ih [3H, I], w_hh [3H, H], b_ih and b_hh, each [3H]
-  // or, where it is absent, [0]. This is what is saved: plain float32 weights, which another machine packs for itself.
-  using State = std::tuple<std::string, bool, std::vector<Tensor>>;
+  // "float32", "bfloat16" or "int8"; whether it is a stack; whether r acts on h before the product; for each layer w_ih [3H,
+  // I], w_hh [3H, H], b_ih and b_hh, each [3H] or, where it is absent, [0]. This is what is saved: plain float32 weights, which
+  // another machine packs for itself.
+  using State = std::tuple<std::string, bool, bool, std::vector<Tensor>>;
 
   // Copies the weights. ValueError for anything that does not fit.
   explicit PackedGRU(const State& state);
