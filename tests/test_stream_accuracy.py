@@ -1,14 +1,21 @@
-"""How far weights of 16 and of 8 bits lead a trained model away, over a thousand steps, next to torch's own int8."""
+"""How far weights of 16 and of 8 bits lead a trained model away, over a thousand steps, next to int8 of torch and LiteRT."""
 
+import sys
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from c_stream import CStream, layers_of
-from commands import needs_compiler
+from commands import ROOT, needs_compiler
 from gru_file import gru_file
 from stream_build import StreamBuild
+
+# For a bare `pytest`, as in test_benchmarks.py.
+sys.path.append(str(ROOT))
+
+from benchmarks.peers import Peer  # noqa: E402
+from benchmarks.peers.lite_rt import LiteRtInt8  # noqa: E402
 
 pytestmark = needs_compiler
 
@@ -46,6 +53,17 @@ def relative_error(y: torch.Tensor, expected: torch.Tensor) -> float:
     return ((y.double() - expected).norm() / expected.norm()).item()
 
 
+def steps_of(peer: Peer, gru: torch.nn.GRU, x: torch.Tensor) -> torch.Tensor:
+    """All states [T, H] of a peer's cell with the weights of the only layer, for x [T, 1, I]."""
+    cell = torch.nn.GRUCell(gru.input_size, gru.hidden_size)
+    cell.load_state_dict({name.removesuffix("_l0"): weight for name, weight in gru.state_dict().items()})
+    step, states = peer.step(cell), [torch.zeros(1, gru.hidden_size)]
+    with torch.no_grad():
+        for row in x:
+            states.append(peer.to_torch(step(peer.adopt(row), peer.adopt(states[-1]))).clone())
+    return torch.cat(states[1:])
+
+
 def test_small_weights_of_a_trained_model(trained: torch.nn.GRU, stream_build: StreamBuild, tmp_path: Path) -> None:
     noisy, _ = frames(1, STEPS)
     with torch.no_grad():
@@ -58,6 +76,9 @@ def test_small_weights_of_a_trained_model(trained: torch.nn.GRU, stream_build: S
         assert type(quantized) is not torch.nn.GRU
         theirs = quantized(noisy)[0].squeeze(1)
     errors = {"torch.ao": relative_error(theirs, expected)}
+    lite_rt = LiteRtInt8()
+    if lite_rt.why_unavailable() is None:
+        errors["LiteRT"] = relative_error(steps_of(lite_rt, trained, noisy), expected)
     for weights, bound in BOUNDS.items():
         path = tmp_path / f"{weights}.gru"
         path.write_bytes(gru_file(layers_of(trained), weights))
@@ -65,4 +86,4 @@ def test_small_weights_of_a_trained_model(trained: torch.nn.GRU, stream_build: S
         errors[weights] = relative_error(y, expected)
         assert errors[weights] <= bound, errors
     print({name: f"{error:.1e}" for name, error in errors.items()})  # for docs/stream.md: pytest -s
-    assert errors["int8"] < errors["torch.ao"], errors
+    assert all(errors["int8"] < errors[name] for name in ("torch.ao", "LiteRT") if name in errors), errors

@@ -73,7 +73,7 @@ def test_hostile_files_of_libfuzzer(tmp_path: Path) -> None:
 def test_the_benchmark_runs() -> None:
     command = (sys.executable, "-m", "benchmarks.stream", "--sizes", "8", "--batches", "1", "2", "--rounds", "1")
     rows = [line for line in run(*command, PYTHONPATH=str(ROOT)).splitlines() if re.match(r"\| \d", line)]
-    assert len(rows) == 6, rows  # three types of weights, two batches
+    assert len(rows) == 8, rows  # nn.GRUCell and three types of weights, two batches
 
 
 @needs("clang++")

@@ -16,6 +16,8 @@ class LiteRt(NumpyPeer):
     default = False
     packs = True
     packages = ("ai_edge_litert",)
+    #: How the model holds the weights.
+    int8 = False
 
     def version(self) -> str:
         from importlib.metadata import version
@@ -28,7 +30,7 @@ class LiteRt(NumpyPeer):
         ready: dict[int, tuple[Any, Any, Any]] = {}  # by N
 
         def prepare(rows: int) -> tuple[Any, Any, Any]:
-            interpreter = Interpreter(model_content=_model(cell, rows), num_threads=torch.get_num_threads())
+            interpreter = Interpreter(model_content=_model(cell, rows, self.int8), num_threads=torch.get_num_threads())
             interpreter.allocate_tensors()
             ready[rows] = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
             return ready[rows]
@@ -43,16 +45,26 @@ class LiteRt(NumpyPeer):
         return step
 
 
+@register
+class LiteRtInt8(LiteRt):
+    """Dynamic-range quantization: weights with a scale for each row, activations with one for each row and call."""
+
+    name = "litert-int8"
+    int8 = True
+    spacing = 2 / 127  # of weights; activations use the whole range from the least to the largest
+
+
 # Places in the list of tensors that _Graph makes.
 _X, _H, _Y = 0, 1, 2
 
 
-def _model(cell: nn.GRUCell, rows: int) -> bytes:
+def _model(cell: nn.GRUCell, rows: int, int8: bool) -> bytes:
     """The cell as a model for this many rows, its parameters as constants."""
     graph = _Graph()
     size = cell.hidden_size
     x, h, y = graph.tensor(rows, cell.input_size), graph.tensor(rows, size), graph.tensor(rows, size)
-    w_ih, w_hh, b_ih, b_hh = (graph.constant(tensor.numpy()) for tensor in four(cell))
+    matrix = graph.quantized if int8 else graph.constant
+    w_ih, w_hh, b_ih, b_hh = (matrix(t.numpy()) if t.dim() == 2 else graph.constant(t.numpy()) for t in four(cell))
     i = graph.linear(x, w_ih, b_ih, graph.tensor(rows, 3 * size))
     p = graph.linear(h, w_hh, b_hh, graph.tensor(rows, 3 * size))
     i_r, i_z, i_n = graph.split(i, [graph.tensor(rows, size) for _ in range(3)])
@@ -93,8 +105,21 @@ class _Graph:
         self._model.buffers.append(buffer)
         return self.tensor(*array.shape, buffer=len(self._model.buffers) - 1)
 
+    def quantized(self, matrix: Any) -> int:
+        """Its rows as 8-bit integers times a scale each."""
+        scales = abs(matrix).max(axis=1).clip(min=1e-30) / 127
+        place = self.constant((matrix / scales[:, None]).round().astype("int8"))
+        tensor = self._graph.tensors[place]
+        tensor.type, tensor.quantization = self._schema.TensorType.INT8, self._schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = scales.tolist(), [0] * len(scales)
+        tensor.quantization.quantizedDimension = 0
+        return place
+
     def linear(self, x: int, weight: int, bias: int, y: int) -> int:
-        return self._add("FULLY_CONNECTED", [x, weight, bias], [y], self._schema.FullyConnectedOptionsT())[0]
+        options = self._schema.FullyConnectedOptionsT()
+        # For 8-bit weights: without it LiteRT's own slow kernels run instead of XNNPACK's.
+        options.asymmetricQuantizeInputs = True
+        return self._add("FULLY_CONNECTED", [x, weight, bias], [y], options, version=12)[0]
 
     def split(self, x: int, parts: list[int]) -> list[int]:
         """Of columns."""
@@ -121,11 +146,11 @@ class _Graph:
         self._graph.tensors[place].type = self._schema.TensorType.INT32
         return place
 
-    def _add(self, name: str, inputs: list[int], outputs: list[int], options: Any) -> list[int]:
+    def _add(self, name: str, inputs: list[int], outputs: list[int], options: Any, version: int = 1) -> list[int]:
         code, operator = self._schema.OperatorCodeT(), self._schema.OperatorT()
         # Two fields for the same, because the first one is a byte that became too small.
         code.builtinCode = getattr(self._schema.BuiltinOperator, name)
-        code.deprecatedBuiltinCode, code.version = code.builtinCode, 1
+        code.deprecatedBuiltinCode, code.version = code.builtinCode, version
         self._model.operatorCodes.append(code)
         operator.opcodeIndex = len(self._model.operatorCodes) - 1
         operator.inputs, operator.outputs = inputs, outputs

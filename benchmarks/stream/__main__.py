@@ -1,4 +1,4 @@
-"""Steps of the torch-free stream library beside torch.nn.GRUCell called from Python, one thread, in alternating blocks.
+"""Steps of the torch-free stream library beside cells that are called from Python, one thread, in alternating blocks.
 
 Ratios are torch.nn.GRUCell's time over that of a step, the median over the rounds with the quartiles. The share of the limit is
 the time of reading the weights at the rate at which this core reads memory of that size, or that of the multiplications and
@@ -7,21 +7,32 @@ additions in float32 if it is longer, over the time taken. p50, p99 and max are 
 
 import argparse
 import time
+from collections.abc import Callable
+from ctypes import CDLL
+from functools import partial
+from typing import Any
 
 import torch
 
+from ..cases import Step
 from ..limits import Limits, why_unavailable
+from ..peers import REFERENCE, Peer, all_peers
 from .library import TYPES, Streams, compiled
 
 SIZES = (64, 128, 256, 512, 1024)
 BLOCK_US = 20_000
 
 
-def stock_us(cell: torch.nn.GRUCell, x: torch.Tensor, h: torch.Tensor, calls: int) -> float:
+def mean_us(step: Step, x: Any, h: Any, calls: int) -> float:
     begin = time.perf_counter()
     for _ in range(calls):
-        cell(x, h)
+        step(x, h)
     return (time.perf_counter() - begin) / calls * 1e6
+
+
+def calls_of_a_block(mean: Callable[[int], float]) -> int:
+    mean(3)  # the first ones compile or bind
+    return max(3, int(BLOCK_US / mean(5)))
 
 
 def quartiles(values: list[float]) -> torch.Tensor:
@@ -37,34 +48,47 @@ def limit_us(s: Streams, weights: str, n: int, limits: Limits) -> float:
     return max(reading, operations / limits.operations_per_us)
 
 
-def measure(size: int, n: int, rounds: int, library, limits: Limits) -> None:
+def measure(size: int, n: int, rounds: int, library: CDLL, limits: Limits, peers: list[Peer]) -> None:
     cell = torch.nn.GRUCell(size, size)
-    streams = {weights: Streams(library, cell, weights, n) for weights in TYPES}
     x, h = torch.randn(n, size), torch.zeros(n, size)
-    calls = {weights: max(1, int(BLOCK_US / s.mean_us(3))) for weights, s in streams.items()}
-    stock_calls = max(3, int(BLOCK_US / stock_us(cell, x, h, 10)))
-    ratios, times = {w: [] for w in TYPES}, {w: [] for w in TYPES}
+    streams = {weights: Streams(library, cell, weights, n) for weights in TYPES}
+    means = {REFERENCE: partial(mean_us, cell, x, h)} | {weights: s.mean_us for weights, s in streams.items()}
+    for peer in peers:
+        means[peer.name] = partial(mean_us, peer.step(cell), peer.adopt(x), peer.adopt(h))
+    calls = {name: calls_of_a_block(mean) for name, mean in means.items()}
+    times: dict[str, list[float]] = {name: [] for name in means}
     for _ in range(rounds):
-        # The first calls of a block bring the weights back into the caches.
-        stock_us(cell, x, h, 2)
-        stock = stock_us(cell, x, h, stock_calls)
-        for weights, s in streams.items():
-            s.mean_us(2)
-            taken = s.mean_us(calls[weights])
-            times[weights].append(taken)
-            ratios[weights].append(stock / taken)
-    for weights, s in streams.items():
-        low, ratio, high = quartiles(ratios[weights])
-        taken = quartiles(times[weights])[1]
+        for name, mean in means.items():
+            mean(2)  # brings the weights back into the caches
+            times[name].append(mean(calls[name]))
+    ratios = {name: [stock / own for stock, own in zip(times[REFERENCE], taken, strict=True)] for name, taken in times.items()}
+    for name in ratios:
+        low, ratio, high = quartiles(ratios[name])
+        taken = quartiles(times[name])[1]
+        row = f"| {n} | {size} | {name} | {taken:.3f} | {ratio:.1f} ({low:.1f} to {high:.1f}) |"
+        if name not in streams:
+            print(f"{row} | | |", flush=True)
+            continue
+        s = streams[name]
         s.mean_us(2)
-        each = s.each_us(min(20_000, rounds * calls[weights]))
+        each = s.each_us(min(20_000, rounds * calls[name]))
         p50, p99 = each.quantile(torch.tensor([0.5, 0.99], dtype=torch.float64))
-        share = f"{100 * limit_us(s, weights, n, limits) / taken:.0f} %" if n == 1 or weights != "int8" else ""
-        print(
-            f"| {n} | {size} | {weights} | {taken:.3f} | {ratio:.1f} ({low:.1f} to {high:.1f}) | "
-            f"{s.weight_bytes / taken / 1000:.0f} | {share} | {p50:.2f} / {p99:.2f} / {each.max():.1f} |",
-            flush=True,
-        )
+        share = f"{100 * limit_us(s, name, n, limits) / taken:.0f} %" if n == 1 or name != "int8" else ""
+        rate = s.weight_bytes / taken / 1000
+        print(f"{row} {rate:.0f} | {share} | {p50:.2f} / {p99:.2f} / {each.max():.1f} |", flush=True)
+
+
+def chosen(names: list[str]) -> list[Peer]:
+    """The peers of these names that can run here; says why the others cannot."""
+    known = all_peers()
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"--peers: expected some of {', '.join(known)}, got {name}")
+    reasons = {name: known[name].why_unavailable() for name in names}
+    for name, reason in reasons.items():
+        if reason:
+            print(f"{name}: {reason}")
+    return [known[name] for name, reason in reasons.items() if not reason]
 
 
 def main() -> None:
@@ -72,18 +96,22 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="hidden sizes, input sizes being the same")
     parser.add_argument("--batches", type=int, nargs="+", default=(1,), help="numbers of streams")
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument(
+        "--peers", default="", help="others beside it, joined by commas; `python -m benchmarks --help` names them"
+    )
     arguments = parser.parse_args()
     reason = why_unavailable(torch.float32)
     if reason:
         parser.exit(2, f"not available: {reason}\n")
     torch.set_num_threads(1)
+    peers = chosen(list(filter(None, arguments.peers.split(","))))
     library, limits = compiled(), Limits(threads=1)
-    print("| N | H = I | weights | µs | nn.GRUCell / this | GB/s | of the limit | p50 / p99 / max µs |")
+    print("| N | H = I | weights or peer | µs | nn.GRUCell / this | GB/s | of the limit | p50 / p99 / max µs |")
     print("|---|---|---|---|---|---|---|---|")
     with torch.inference_mode():
         for n in arguments.batches:
             for size in arguments.sizes:
-                measure(size, n, arguments.rounds, library, limits)
+                measure(size, n, arguments.rounds, library, limits, peers)
 
 
 if __name__ == "__main__":
