@@ -51,7 +51,10 @@ def assert_falls_back(done: subprocess.CompletedProcess[str], reason: str) -> No
 def copy_of_the_sources(folder: Path) -> Path:
     """What a clone has: none of what was built or installed here."""
     built = shutil.ignore_patterns(".*", "build", "dist", "*.so", "build.json", "*.egg-info", "__pycache__")
-    return shutil.copytree(ROOT, folder, symlinks=True, ignore=built)
+    demo = {"demo"}  # what `make demo` leaves; gru_ext/demo makes it
+    return shutil.copytree(
+        ROOT, folder, symlinks=True, ignore=lambda where, names: built(where, names) | (demo if Path(where) == ROOT else set())
+    )
 
 
 def test_the_fallback_can_be_asked_for(tmp_path: Path) -> None:

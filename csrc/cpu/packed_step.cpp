@@ -47,7 +47,7 @@ void begin_with(const OptionalTensor& h, const Tensor& state) {
   if (!has(h)) {
     plain ? static_cast<void>(std::memset(write<float>(state), 0, bytes)) : static_cast<void>(state.zero_());
   } else if (plain && h->is_contiguous() && !h->is_neg()) {
-    if (bytes != 0) std::memmove(write<float>(state), read<float>(*h), bytes);
+    if (bytes != 0 && !h->is_same(state)) std::memmove(write<float>(state), read<float>(*h), bytes);
   } else if (!h->is_same(state)) {
     state.copy_(*h);
   }

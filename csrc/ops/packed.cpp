@@ -45,10 +45,16 @@ void check_dense(const char* name, const Tensor& t) {
               ", on ", t.device());
 }
 
+// Whether it has the sizes of a state for x. Without PackedGRU::state_sizes, because a small step takes no longer than making
+// that list.
+bool has_state_sizes(const PackedGRU& packed, const Tensor& x, const Tensor& t) {
+  return t.dim() == x.dim() + packed.stacked() && t.sym_size(-1) == packed.hidden_size() &&
+         (x.dim() == 1 || t.sym_size(-2) == x.sym_size(0)) && (!packed.stacked() || t.sym_size(0) == packed.info().num_layers);
+}
+
 void check_state(const char* name, const PackedGRU& packed, const Tensor& x, const Tensor& t) {
-  const auto sizes = packed.state_sizes(x);
-  TORCH_CHECK(t.sym_sizes() == c10::SymIntArrayRef(sizes), "PackedGRU: expected ", name, " of shape ",
-              c10::SymIntArrayRef(sizes), " for x of shape ", x.sym_sizes(), ", got ", t.sym_sizes());
+  TORCH_CHECK(has_state_sizes(packed, x, t), "PackedGRU: expected ", name, " of shape ",
+              c10::SymIntArrayRef(packed.state_sizes(x)), " for x of shape ", x.sym_sizes(), ", got ", t.sym_sizes());
   check_dense(name, t);
 }
 
@@ -59,20 +65,23 @@ void refuse_gradients(const char* name, const Tensor& t) {
               ".detach(), or train the model that was packed and pack it again");
 }
 
-Tensor step_autograd(const PackedPtr& packed, const Tensor& x, const OptionalTensor& h) {
+Tensor step_autograd(c10::DispatchKeySet keys, const PackedPtr& packed, const Tensor& x, const OptionalTensor& h) {
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::packed_step", "").typed<PackedStep>();
   refuse_gradients("x", x);
   if (has(h)) refuse_gradients("h", *h);
   const at::AutoDispatchBelowADInplaceOrView below_autograd;
-  return op::packed_step(packed, x, h);
+  return op.redispatch(keys & c10::after_autograd_keyset, packed, x, h);
 }
 
-Tensor& step_out_autograd(const PackedPtr& packed, const Tensor& x, const OptionalTensor& h, Tensor& out) {
+Tensor& step_out_autograd(c10::DispatchKeySet keys, const PackedPtr& packed, const Tensor& x, const OptionalTensor& h,
+                          Tensor& out) {
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::packed_step", "out").typed<PackedStepOut>();
   refuse_gradients("x", x);
   if (has(h)) refuse_gradients("h", *h);
   refuse_gradients("out", out);
   {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
-    op::packed_step_out(packed, x, h, out);
+    op.redispatch(keys & c10::after_autograd_keyset, packed, x, h, out);
   }
   torch::autograd::increment_version(out);
   return out;
@@ -153,18 +162,6 @@ void register_packed_gru() {
           .def_pickle([](const PackedPtr& self) { return self->state(); },
                       [](PackedGRU::State state) { return c10::make_intrusive<PackedGRU>(state); });
   static_cast<void>(once);
-}
-
-Tensor op::packed_step(const PackedPtr& packed, const Tensor& x, const OptionalTensor& h) {
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::packed_step", "").typed<decltype(packed_step)>();
-  return op.call(packed, x, h);
-}
-
-Tensor& op::packed_step_out(const PackedPtr& packed, const Tensor& x, const OptionalTensor& h, Tensor& out) {
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::packed_step", "out").typed<decltype(packed_step_out)>();
-  return op.call(packed, x, h, out);
 }
 
 }  // namespace gru_ext

@@ -47,12 +47,9 @@ using PackedPtr = c10::intrusive_ptr<PackedGRU>;
 // refused where they name an unknown class, and nobody knows in which order files are initialised.
 void register_packed_gru();
 
-namespace op {
-
-Tensor packed_step(const PackedPtr& packed, const Tensor& x, const OptionalTensor& h);
-Tensor& packed_step_out(const PackedPtr& packed, const Tensor& x, const OptionalTensor& h, Tensor& out);
-
-}  // namespace op
+// What the ops gru_ext::packed_step and packed_step.out are called as.
+using PackedStep = Tensor(const PackedPtr& packed, const Tensor& x, const OptionalTensor& h);
+using PackedStepOut = Tensor&(const PackedPtr& packed, const Tensor& x, const OptionalTensor& h, Tensor& out);
 
 // ValueError for a wrong number of dimensions, RuntimeError for sizes, dtypes and devices; all before any work.
 void check_step(const PackedGRU& packed, const Tensor& x, const OptionalTensor& h);

@@ -5,6 +5,8 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/jit/api/object.h>
 
+#include <memory>
+
 #include "python/short_way.h"
 
 namespace gru_ext::python {
@@ -14,6 +16,14 @@ namespace {
 template <class Signature>
 auto handle(const char* overload) {
   return c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::packed_step", overload).typed<Signature>();
+}
+
+// Other threads of Python may go on meanwhile; not for a step that is over before one of them would be awake: giving the lock
+// away and taking it back is a sixth of such a step.
+std::unique_ptr<pybind11::gil_scoped_release> release_for(const PackedGRU& packed, const Tensor& x) {
+  constexpr int64_t kLongStep = 100'000;  // multiply-adds, about 2 microseconds
+  const int64_t rows = x.numel() / packed.info().input_size;
+  return rows * packed.work() < kLongStep ? nullptr : std::make_unique<pybind11::gil_scoped_release>();
 }
 
 }  // namespace
@@ -43,17 +53,17 @@ PyObject* packed_step(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   const PackedPtr packed = packed_in(arguments[0]);
   if (!packed) Py_RETURN_NOTIMPLEMENTED;
   if (t[3]) {
-    static const auto op = handle<decltype(op::packed_step_out)>("out");
+    static const auto op = handle<PackedStepOut>("out");
     {
-      const pybind11::gil_scoped_release no_gil;
+      const auto no_gil = release_for(*packed, *t[1]);
       op.call(packed, *t[1], t[2], *t[3]);
     }
     return Py_NewRef(arguments[3]);
   }
-  static const auto op = handle<decltype(op::packed_step)>("");
+  static const auto op = handle<PackedStep>("");
   Tensor next;
   {
-    const pybind11::gil_scoped_release no_gil;
+    const auto no_gil = release_for(*packed, *t[1]);
     next = op.call(packed, *t[1], t[2]);
   }
   return THPVariable_Wrap(std::move(next));
