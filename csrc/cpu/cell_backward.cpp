@@ -38,12 +38,12 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
                     const Tensor& w_hh_, OutputMask output_mask) {
   check_backward_sizes(grad_, saved_, input, hx, w_ih_, w_hh_);
   check_fusable(input, hx, w_ih_, w_hh_, std::nullopt, std::nullopt);
-  const Tensor x = with_contiguous_rows(input), h = with_contiguous_rows(hx), w_ih = dense(w_ih_), w_hh = dense(w_hh_);
-  const Tensor grad = dense(grad_), saved = dense(saved_);
-  const int64_t N = h.size(0), I = x.size(1), H = h.size(1);
+  const Operand x = with_contiguous_rows(input), h = with_contiguous_rows(hx), w_ih = dense(w_ih_), w_hh = dense(w_hh_);
+  const Operand grad = dense(grad_), saved = dense(saved_);
+  const int64_t N = hx.size(0), I = input.size(1), H = hx.size(1);
 
   // In the compute type: sums over the batch and over the gates are rounded to the dtype once, at the end.
-  const auto options = h.options().dtype(compute_dtype(h.scalar_type()));
+  const auto options = hx.options().dtype(compute_dtype(hx.scalar_type()));
   const auto wanted = [&](size_t i, at::IntArrayRef sizes) { return output_mask[i] ? at::empty(sizes, options) : Tensor(); };
   const Tensor d_input = wanted(0, {N, I}), d_hx = wanted(1, {N, H}), d_w_ih = wanted(2, {3 * H, I}),
                d_w_hh = wanted(3, {3 * H, H}), d_b_ih = wanted(4, {3 * H}), d_b_hh = wanted(5, {3 * H});
@@ -52,16 +52,16 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
   // The part of the gradient of the state that does not pass through W_hh.
   const Tensor d_h = output_mask[1] ? at::empty({chunk, H}, options) : Tensor();
 
-  with_kernels(h.scalar_type(), [&](const auto& k) {
+  with_kernels(hx.scalar_type(), [&](const auto& k) {
     using T = NumberOf<decltype(k)>;
     using S = Compute<T>;
     S *const di = write<S>(d_input_gates), *const dh = write<S>(d_hidden_gates), *const direct = write<S>(d_h);
     // Once at least: an empty batch has gradients too, which are 0.
     for (int64_t n = 0; n == 0 || n < N; n += kChunkRows) {
       const int64_t rows = std::min(N - n, kChunkRows);
-      const T *const x_rows = read<T>(x) + n * x.stride(0), *const h_rows = read<T>(h) + n * h.stride(0);
-      const GatesBackwardArgs<T> gates = {read<T>(grad) + n * H, read<T>(saved) + n * 4 * H, h_rows, di, dh,          direct,
-                                          write<S>(d_b_ih),      write<S>(d_b_hh),           rows,   H,  h.stride(0), n > 0};
+      const T *const x_rows = read<T>(x) + n * x->stride(0), *const h_rows = read<T>(h) + n * h->stride(0);
+      const GatesBackwardArgs<T> gates = {read<T>(grad) + n * H, read<T>(saved) + n * 4 * H, h_rows, di, dh,           direct,
+                                          write<S>(d_b_ih),      write<S>(d_b_hh),           rows,   H,  h->stride(0), n > 0};
       // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
       parallel_parts(H, kGateStep, 32 * rows, [&](int64_t begin, int64_t end) { k.gates_backward(gates, begin, end); });
       const auto of_rows = [&](const S* gates, const T* w, int64_t J, S* c, const S* addend) {
@@ -72,13 +72,13 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
       };
       if (output_mask[0]) of_rows(di, read<T>(w_ih), I, write<S>(d_input), nullptr);
       if (output_mask[1]) of_rows(dh, read<T>(w_hh), H, write<S>(d_hx), direct);
-      if (output_mask[2]) of_weights(di, x_rows, x.stride(0), I, write<S>(d_w_ih));
-      if (output_mask[3]) of_weights(dh, h_rows, h.stride(0), H, write<S>(d_w_hh));
+      if (output_mask[2]) of_weights(di, x_rows, x->stride(0), I, write<S>(d_w_ih));
+      if (output_mask[3]) of_weights(dh, h_rows, h->stride(0), H, write<S>(d_w_hh));
     }
   });
 
   // Each its own tensor: the outputs of an op may not alias each other.
-  const auto result = [&](const Tensor& t) { return t.defined() ? t.to(h.scalar_type()) : at::empty({0}, h.options()); };
+  const auto result = [&](const Tensor& t) { return t.defined() ? t.to(hx.scalar_type()) : at::empty({0}, hx.options()); };
   return {result(d_input), result(d_hx), result(d_w_ih), result(d_w_hh), result(d_b_ih), result(d_b_hh)};
 }
 

@@ -4,6 +4,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
@@ -34,17 +35,17 @@ void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
 std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Tensor& w_ih_, const Tensor& w_hh_,
                                 const OptionalTensor& b_ih_, const OptionalTensor& b_hh_, bool save) {
   check_sizes(input, hx, w_ih_, w_hh_);
-  const Tensor x = with_contiguous_rows(input), h = with_contiguous_rows(hx), w_ih = dense(w_ih_), w_hh = dense(w_hh_);
-  const OptionalTensor b_ih = dense(b_ih_), b_hh = dense(b_hh_);
-  const int64_t N = h.size(0), H = h.size(1);
-  const Tensor hy = at::empty({N, H}, h.options());
-  const Tensor saved = save ? at::empty({N, 4 * H}, h.options()) : Tensor();
-  with_kernels(h.scalar_type(), [&](const auto& kernels) {
+  const Operand x = with_contiguous_rows(input), h = with_contiguous_rows(hx), w_ih = dense(w_ih_), w_hh = dense(w_hh_);
+  const Operand b_ih = dense(b_ih_), b_hh = dense(b_hh_);
+  const int64_t N = hx.size(0), H = hx.size(1);
+  Tensor hy = at::empty({N, H}, hx.options());
+  Tensor saved = save ? at::empty({N, 4 * H}, hx.options()) : Tensor();
+  with_kernels(hx.scalar_type(), [&](const auto& kernels) {
     using T = NumberOf<decltype(kernels)>;
     forward<T>(kernels, {read<T>(x), read<T>(h), read<T>(w_ih), read<T>(w_hh), read<T>(b_ih), read<T>(b_hh), write<T>(hy),
-                         write<T>(saved), N, x.size(1), H, x.stride(0), h.stride(0)});
+                         write<T>(saved), N, input.size(1), H, x->stride(0), h->stride(0)});
   });
-  return {hy, saved};
+  return {std::move(hy), std::move(saved)};
 }
 
 }  // namespace

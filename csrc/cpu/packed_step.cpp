@@ -56,10 +56,10 @@ void begin_with(const OptionalTensor& h, const Tensor& state) {
 // From h to the next state in `state`, whose rows are row_stride apart.
 void advance(const PackedGRU& packed, const Tensor& x_, const OptionalTensor& h, const Tensor& state, int64_t state_row) {
   const bool batched = x_.dim() == 2;
-  const Tensor x = batched ? with_contiguous_rows(x_) : x_.is_contiguous() && !x_.is_neg() ? x_ : dense(x_);
+  const Operand x = with_contiguous_rows(x_);
   begin_with(h, state);
-  const int64_t N = batched ? x.size(0) : 1, x_row = batched ? x.stride(0) : 0;
-  const float* from = read<float>(x);
+  const int64_t N = batched ? x->size(0) : 1, x_row = batched ? x->stride(0) : 0;
+  const float* from = read<float>(*x);
   float* to = write<float>(state);
   parallel_parts(N, kRowStep, packed.work(), [&](int64_t begin, int64_t end) {
     gru_step_batch(packed.model().packed(), end - begin, from + begin * x_row, x_row, to + begin * state_row, state_row,

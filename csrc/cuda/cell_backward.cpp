@@ -17,36 +17,36 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
   check_backward_sizes(grad_, saved_, input, hx, w_ih, w_hh);
   check_fusable(input, hx, w_ih, w_hh, std::nullopt, std::nullopt);
   const c10::cuda::CUDAGuard device(input.device());
-  const Tensor x = with_contiguous_rows(input), h = with_contiguous_rows(hx), grad = dense(grad_), saved = dense(saved_);
-  const int64_t N = h.size(0), I = x.size(1), H = h.size(1);
-  const auto options = h.options();
+  const Operand x = with_contiguous_rows(input), h = with_contiguous_rows(hx), grad = dense(grad_), saved = dense(saved_);
+  const int64_t N = hx.size(0), I = input.size(1), H = hx.size(1);
+  const auto options = hx.options();
   const auto wanted = [&](size_t i, at::IntArrayRef sizes) { return output_mask[i] ? at::empty(sizes, options) : Tensor(); };
   const bool small = N <= kSmallBatch;
   Tensor d_input, d_hx = wanted(1, {N, H}), d_w_ih, d_w_hh;
   const Tensor d_b_ih = wanted(4, {3 * H}), d_b_hh = wanted(5, {3 * H});
   const Tensor d_input_gates = at::empty({N, 3 * H}, options), d_hidden_gates = at::empty({N, 3 * H}, options);
 
-  with_number_type(h.scalar_type(), [&](auto type) {
+  with_number_type(hx.scalar_type(), [&](auto type) {
     using T = typename decltype(type)::type;
     const auto stream = c10::cuda::getCurrentCUDAStream();
     T *const di = write<T>(d_input_gates), *const dh = write<T>(d_hidden_gates);
     Tensor sums;
     if (output_mask[4] || output_mask[5])
-      sums = at::empty({gates_backward_slabs<T>(N, H), 4 * H}, options.dtype(compute_dtype(h.scalar_type())));
+      sums = at::empty({gates_backward_slabs<T>(N, H), 4 * H}, options.dtype(compute_dtype(hx.scalar_type())));
     C10_CUDA_CHECK(gates_backward<T>({read<T>(grad), read<T>(saved), read<T>(h), di, dh, write<T>(d_hx), write<T>(d_b_ih),
-                                      write<T>(d_b_hh), write<Compute<T>>(sums), N, H, h.stride(0)},
+                                      write<T>(d_b_hh), write<Compute<T>>(sums), N, H, h->stride(0)},
                                      stream));
     if (small && (output_mask[2] || output_mask[3])) {
       d_w_ih = wanted(2, {3 * H, I});
       d_w_hh = wanted(3, {3 * H, H});
       C10_CUDA_CHECK(small_batch_weights<T>(
-          {di, dh, read<T>(x), read<T>(h), write<T>(d_w_ih), write<T>(d_w_hh), N, I, H, x.stride(0), h.stride(0)}, stream));
+          {di, dh, read<T>(x), read<T>(h), write<T>(d_w_ih), write<T>(d_w_hh), N, I, H, x->stride(0), h->stride(0)}, stream));
     }
   });
   if (output_mask[0]) d_input = product(d_input_gates, w_ih);
   if (output_mask[1]) add_product(d_hx, d_hidden_gates, w_hh);
-  if (output_mask[2] && !small) d_w_ih = product(d_input_gates.t(), x);
-  if (output_mask[3] && !small) d_w_hh = product(d_hidden_gates.t(), h);
+  if (output_mask[2] && !small) d_w_ih = product(d_input_gates.t(), *x);
+  if (output_mask[3] && !small) d_w_hh = product(d_hidden_gates.t(), *h);
 
   // Each its own tensor: the outputs of an op may not alias each other.
   const auto result = [&](const Tensor& t) { return t.defined() ? t : at::empty({0}, options); };

@@ -18,25 +18,25 @@ std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Ten
                                 const OptionalTensor& b_ih_, const OptionalTensor& b_hh_, bool save) {
   const c10::cuda::CUDAGuard device(input.device());
   check_sizes(input, hx, w_ih, w_hh);
-  const Tensor h = with_contiguous_rows(hx);
-  const OptionalTensor b_ih = dense(b_ih_), b_hh = dense(b_hh_);
-  const int64_t N = h.size(0), I = input.size(1), H = h.size(1);
-  const Tensor hy = at::empty({N, H}, h.options());
-  const Tensor saved = save ? at::empty({N, 4 * H}, h.options()) : Tensor();
-  with_number_type(h.scalar_type(), [&](auto type) {
+  const Operand h = with_contiguous_rows(hx);
+  const Operand b_ih = dense(b_ih_), b_hh = dense(b_hh_);
+  const int64_t N = hx.size(0), I = input.size(1), H = hx.size(1);
+  const Tensor hy = at::empty({N, H}, hx.options());
+  const Tensor saved = save ? at::empty({N, 4 * H}, hx.options()) : Tensor();
+  with_number_type(hx.scalar_type(), [&](auto type) {
     using T = typename decltype(type)::type;
     const T *const b_i = read<T>(b_ih), *const b_h = read<T>(b_hh);
     const auto stream = c10::cuda::getCurrentCUDAStream();
     if (N <= kSmallBatch) {
-      const Tensor x = with_contiguous_rows(input), w_i = dense(w_ih), w_h = dense(w_hh);
+      const Operand x = with_contiguous_rows(input), w_i = dense(w_ih), w_h = dense(w_hh);
       C10_CUDA_CHECK(small_batch_forward<T>({read<T>(x), read<T>(h), read<T>(w_i), read<T>(w_h), b_i, b_h, write<T>(hy),
-                                             write<T>(saved), N, I, H, x.stride(0), h.stride(0)},
+                                             write<T>(saved), N, I, H, x->stride(0), h->stride(0)},
                                             stream));
       return;
     }
-    const Tensor input_gates = product(input, w_ih.t()), hidden_gates = product(h, w_hh.t());
+    const Tensor input_gates = product(input, w_ih.t()), hidden_gates = product(*h, w_hh.t());
     C10_CUDA_CHECK(gates_forward<T>(
-        {read<T>(input_gates), read<T>(hidden_gates), read<T>(h), b_i, b_h, write<T>(hy), write<T>(saved), N, H, h.stride(0)},
+        {read<T>(input_gates), read<T>(hidden_gates), read<T>(h), b_i, b_h, write<T>(hy), write<T>(saved), N, H, h->stride(0)},
         stream));
   });
   return {hy, saved};

@@ -59,14 +59,14 @@ struct CellFunction : torch::autograd::Function<CellFunction> {
   }
 };
 
-Tensor cell_autograd(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
-                     const OptionalTensor& b_hh) {
-  using torch::autograd::isFwGradDefined;
-  const Tensor arguments[] = {input, hx, w_ih, w_hh, value_or_undefined(b_ih), value_or_undefined(b_hh)};
+Tensor cell_autograd(c10::DispatchKeySet keys, const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
+                     const OptionalTensor& b_ih, const OptionalTensor& b_hh) {
   bool has_tangent = false, requires_grad = false;
-  for (const Tensor& t : arguments) {
-    has_tangent |= isFwGradDefined(t);
-    requires_grad |= t.defined() && t.requires_grad();
+  // By address: torch's own functions of such questions take copies, which count as references.
+  for (const Tensor* t : {&input, &hx, &w_ih, &w_hh, has(b_ih) ? &*b_ih : nullptr, has(b_hh) ? &*b_hh : nullptr}) {
+    if (t == nullptr || !t->defined()) continue;
+    has_tangent |= t->_fw_grad(/*level=*/0).defined();
+    requires_grad |= t->requires_grad();
   }
   requires_grad &= at::GradMode::is_enabled();
   // torch::autograd::Function has no forward-mode formula, and no meaning below a functorch transform.
@@ -75,7 +75,8 @@ Tensor cell_autograd(const Tensor& input, const Tensor& hx, const Tensor& w_ih, 
     return decomposition::cell(input, hx, w_ih, w_hh, b_ih, b_hh);
   if (requires_grad) return CellFunction::apply(input, hx, w_ih, w_hh, b_ih, b_hh);
   at::AutoDispatchBelowADInplaceOrView below_autograd;
-  return op::cell(input, hx, w_ih, w_hh, b_ih, b_hh);
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::_cell", "").typed<decltype(op::cell)>();
+  return op.redispatch(keys & c10::after_autograd_keyset, input, hx, w_ih, w_hh, b_ih, b_hh);
 }
 
 }  // namespace

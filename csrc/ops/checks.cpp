@@ -10,13 +10,13 @@ void check_rank(const char* name, const Tensor& t) {
 }
 
 void check_rows(const char* name, const Tensor& weight, const c10::SymInt& rows) {
-  TORCH_CHECK(weight.sym_size(0) == rows, name, " first dim must be 3 * hidden_size = ", rows, ", but got ",
+  TORCH_CHECK(same_size(weight.sym_size(0), rows), name, " first dim must be 3 * hidden_size = ", rows, ", but got ",
               weight.sym_size(0));
 }
 
 void check_shape(const char* name, const Tensor& t, const c10::SymInt& rows, const c10::SymInt& columns) {
-  TORCH_CHECK(t.dim() == 2 && t.sym_size(0) == rows && t.sym_size(1) == columns, "gru_ext::_cell_backward: expected ", name,
-              " of shape [", rows, ", ", columns, "], got ", t.sym_sizes());
+  TORCH_CHECK(t.dim() == 2 && same_size(t.sym_size(0), rows) && same_size(t.sym_size(1), columns),
+              "gru_ext::_cell_backward: expected ", name, " of shape [", rows, ", ", columns, "], got ", t.sym_sizes());
 }
 
 bool has_kernels(const Tensor& t) { return t.is_cpu() || t.is_cuda() || t.is_meta(); }
@@ -38,12 +38,12 @@ void check_ranks(const Tensor& input, const OptionalTensor& hx) {
 }
 
 void check_sizes(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh) {
-  TORCH_CHECK(input.sym_size(1) == w_ih.sym_size(1), "input has inconsistent input_size: got ", input.sym_size(1), " expected ",
-              w_ih.sym_size(1));
-  TORCH_CHECK(input.sym_size(0) == hx.sym_size(0), "Input batch size ", input.sym_size(0), " doesn't match hidden0 batch size ",
-              hx.sym_size(0));
-  TORCH_CHECK(hx.sym_size(1) == w_hh.sym_size(1), "hidden0 has inconsistent hidden_size: got ", hx.sym_size(1), ", expected ",
-              w_hh.sym_size(1));
+  TORCH_CHECK(same_size(input.sym_size(1), w_ih.sym_size(1)), "input has inconsistent input_size: got ", input.sym_size(1),
+              " expected ", w_ih.sym_size(1));
+  TORCH_CHECK(same_size(input.sym_size(0), hx.sym_size(0)), "Input batch size ", input.sym_size(0),
+              " doesn't match hidden0 batch size ", hx.sym_size(0));
+  TORCH_CHECK(same_size(hx.sym_size(1), w_hh.sym_size(1)), "hidden0 has inconsistent hidden_size: got ", hx.sym_size(1),
+              ", expected ", w_hh.sym_size(1));
   TORCH_CHECK(hx.dim() == 2, "GRUCell: Expected hidden to have as many dimensions as input, got ", hx.dim() - 1,
               "D hidden for 1D input");
   const auto rows = w_hh.sym_size(1) * 3;
@@ -86,7 +86,7 @@ bool fusable(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Te
   for (const Tensor* t : {&input, &hx, &w_ih, &w_hh})
     if (!matches(*t, input, 2)) return false;
   for (const OptionalTensor* b : {&b_ih, &b_hh})
-    if (has(*b) && !(matches(**b, input, 1) && (*b)->sym_size(0) == w_hh.sym_size(0))) return false;
+    if (has(*b) && !(matches(**b, input, 1) && same_size((*b)->sym_size(0), w_hh.sym_size(0)))) return false;
   return true;
 }
 

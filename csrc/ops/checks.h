@@ -29,6 +29,12 @@ bool fusable(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Te
 void check_fusable(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
                    const OptionalTensor& b_hh);
 
+// Numbers are compared as numbers: SymInt's own comparison takes a hundred instructions for them too.
+inline bool same_size(const c10::SymInt& a, const c10::SymInt& b) {
+  const auto x = a.maybe_as_int(), y = b.maybe_as_int();
+  return x && y ? *x == *y : a == b;
+}
+
 inline bool has(const OptionalTensor& t) { return t.has_value() && t->defined(); }
 
 }  // namespace gru_ext

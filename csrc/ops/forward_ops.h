@@ -26,7 +26,8 @@ std::tuple<Tensor, Tensor> cell_forward_from(const Tensor& input, const Tensor& 
                                              const OptionalTensor& b_ih, const OptionalTensor& b_hh, bool save) {
   check_fusable(input, hx, w_ih, w_hh, b_ih, b_hh);
   auto [hy, saved] = step(input, hx, w_ih, w_hh, b_ih, b_hh, save);
-  return {hy, save ? saved : at::empty({0}, hx.options())};
+  if (!save) saved = at::empty({0}, hx.options());
+  return {std::move(hy), std::move(saved)};
 }
 
 }  // namespace gru_ext

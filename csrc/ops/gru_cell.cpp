@@ -3,7 +3,7 @@
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
-#include "ops/checks.h"
+#include "ops/operands.h"
 #include "ops/schema.h"
 
 namespace gru_ext {
@@ -13,13 +13,15 @@ Tensor gru_cell_composite(const Tensor& input, const OptionalTensor& hx, const T
                           const OptionalTensor& b_ih, const OptionalTensor& b_hh) {
   check_ranks(input, hx);
   const bool batched = input.dim() == 2;
-  const Tensor x = batched ? input : input.unsqueeze(0);
-  const Tensor h = !has(hx)  ? at::zeros_symint({x.sym_size(0), w_hh.sym_size(1)}, x.options().layout(at::kStrided))
-                   : batched ? *hx
-                             : hx->unsqueeze(0);
+  const auto rows = [&](const Tensor& t) { return batched ? Operand::borrowed(t) : Operand::owned(t.unsqueeze(0)); };
+  const Operand x = rows(input);
+  const auto zeros = [&] {
+    return Operand::owned(at::zeros_symint({x->sym_size(0), w_hh.sym_size(1)}, x->options().layout(at::kStrided)));
+  };
+  const Operand h = has(hx) ? rows(*hx) : zeros();
   // A rank of hx that differs from input's shows here, with the text that PyTorch's cell has for it.
-  if (h.dim() != 2) check_sizes(x, h, w_ih, w_hh);
-  const Tensor y = op::cell(x, h, w_ih, w_hh, b_ih, b_hh);
+  if (h->dim() != 2) check_sizes(*x, *h, w_ih, w_hh);
+  Tensor y = op::cell(*x, *h, w_ih, w_hh, b_ih, b_hh);
   return batched ? y : y.squeeze(0);
 }
 

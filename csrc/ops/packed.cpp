@@ -45,11 +45,12 @@ void check_dense(const char* name, const Tensor& t) {
               ", on ", t.device());
 }
 
-// Whether it has the sizes of a state for x. Without PackedGRU::state_sizes, because a small step takes no longer than making
-// that list.
+// Whether it has the sizes of a state for x. Without the list of PackedGRU::state_sizes: a small step takes no longer than
+// making that.
 bool has_state_sizes(const PackedGRU& packed, const Tensor& x, const Tensor& t) {
-  return t.dim() == x.dim() + packed.stacked() && t.sym_size(-1) == packed.hidden_size() &&
-         (x.dim() == 1 || t.sym_size(-2) == x.sym_size(0)) && (!packed.stacked() || t.sym_size(0) == packed.info().num_layers);
+  return t.dim() == x.dim() + packed.stacked() && same_size(t.sym_size(-1), packed.hidden_size()) &&
+         (x.dim() == 1 || same_size(t.sym_size(-2), x.sym_size(0))) &&
+         (!packed.stacked() || same_size(t.sym_size(0), packed.info().num_layers));
 }
 
 void check_state(const char* name, const PackedGRU& packed, const Tensor& x, const Tensor& t) {
@@ -60,7 +61,7 @@ void check_state(const char* name, const PackedGRU& packed, const Tensor& x, con
 
 // The weights are copies: what autograd would compute is not the gradient of anything that can be trained.
 void refuse_gradients(const char* name, const Tensor& t) {
-  TORCH_CHECK(!(at::GradMode::is_enabled() && t.requires_grad()) && !torch::autograd::isFwGradDefined(t),
+  TORCH_CHECK(!(at::GradMode::is_enabled() && t.requires_grad()) && !t._fw_grad(/*level=*/0).defined(),
               "PackedGRU has no gradients, but one of ", name, " is asked for: call it under torch.no_grad() or with ", name,
               ".detach(), or train the model that was packed and pack it again");
 }
@@ -132,8 +133,8 @@ c10::SymDimVector PackedGRU::state_sizes(const Tensor& x) const {
 
 void check_step(const PackedGRU& packed, const Tensor& x, const OptionalTensor& h) {
   TORCH_CHECK_VALUE(x.dim() == 1 || x.dim() == 2, "PackedGRU: expected x to be 1D or 2D, got ", x.dim(), "D");
-  TORCH_CHECK(x.sym_size(-1) == packed.info().input_size, "PackedGRU: expected x to have input_size ", packed.info().input_size,
-              " as its last size, got shape ", x.sym_sizes());
+  TORCH_CHECK(same_size(x.sym_size(-1), packed.info().input_size), "PackedGRU: expected x to have input_size ",
+              packed.info().input_size, " as its last size, got shape ", x.sym_sizes());
   check_dense("x", x);
   if (has(h)) check_state("h", packed, x, *h);
 }

@@ -4,7 +4,6 @@
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
 
-#include <array>
 #include <optional>
 
 #include "python/packed.h"
@@ -14,6 +13,10 @@
 namespace {
 
 using at::Tensor;
+using gru_ext::python::Borrowed;
+using gru_ext::python::is_plain;
+using gru_ext::python::is_plain_or_none;
+using gru_ext::python::only_torch_ops_will_do;
 using OptionalTensor = std::optional<Tensor>;
 // Of the op gru_ext::gru_cell, which is found by name: this module is not linked to the op library.
 using GruCell = Tensor(const Tensor&, const OptionalTensor&, const Tensor&, const Tensor&, const OptionalTensor&,
@@ -25,19 +28,18 @@ constexpr Py_ssize_t kArguments = 6;
 PyObject* gru_cell(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   TORCH_CHECK_TYPE(count == kArguments, "gru_ext._C.gru_cell: expected ", kArguments, " arguments, got ", count);
-  std::array<OptionalTensor, kArguments> t;
   for (Py_ssize_t i = 0; i < kArguments; ++i) {
     const bool optional = i == 1 || i >= 4;
-    if (optional && arguments[i] == Py_None) continue;
-    if (!THPVariable_CheckExact(arguments[i])) Py_RETURN_NOTIMPLEMENTED;
-    t[i] = THPVariable_Unpack(arguments[i]);
+    if (!(optional ? is_plain_or_none(arguments[i]) : is_plain(arguments[i]))) Py_RETURN_NOTIMPLEMENTED;
   }
-  if (gru_ext::python::only_torch_ops_will_do()) Py_RETURN_NOTIMPLEMENTED;
+  if (only_torch_ops_will_do()) Py_RETURN_NOTIMPLEMENTED;
+  const auto tensor = [&](Py_ssize_t i) -> const Tensor& { return THPVariable_Unpack(arguments[i]); };
+  const Borrowed hx(arguments[1]), b_ih(arguments[4]), b_hh(arguments[5]);
   static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::gru_cell", "").typed<GruCell>();
   Tensor result;
   {
     const pybind11::gil_scoped_release no_gil;
-    result = op.call(*t[0], t[1], *t[2], *t[3], t[4], t[5]);
+    result = op.call(tensor(0), *hx, tensor(2), tensor(3), *b_ih, *b_hh);
   }
   return THPVariable_Wrap(std::move(result));
   END_HANDLE_TH_ERRORS

@@ -40,34 +40,34 @@ PackedPtr packed_in(pybind11::handle object) {
   return c10::static_intrusive_pointer_cast<PackedGRU>(script->getSlot(0).toCapsule());
 }
 
-PyObject* packed_step(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-  HANDLE_TH_ERRORS
+PyObject* packed_step(PyObject*, PyObject* const* arguments, Py_ssize_t count) try {
   TORCH_CHECK_TYPE(count == 4, "gru_ext._C.packed_step: expected 4 arguments, got ", count);
-  OptionalTensor t[4];
-  for (Py_ssize_t i = 1; i < count; ++i) {
-    if (i >= 2 && arguments[i] == Py_None) continue;
-    if (!THPVariable_CheckExact(arguments[i])) Py_RETURN_NOTIMPLEMENTED;
-    t[i] = THPVariable_Unpack(arguments[i]);
-  }
-  if (only_torch_ops_will_do()) Py_RETURN_NOTIMPLEMENTED;
+  const bool plain = is_plain(arguments[1]) && is_plain_or_none(arguments[2]) && is_plain_or_none(arguments[3]);
+  if (!plain || only_torch_ops_will_do()) Py_RETURN_NOTIMPLEMENTED;
   const PackedPtr packed = packed_in(arguments[0]);
   if (!packed) Py_RETURN_NOTIMPLEMENTED;
-  if (t[3]) {
-    static const auto op = handle<PackedStepOut>("out");
+  const Tensor& x = THPVariable_Unpack(arguments[1]);
+  const Borrowed h(arguments[2]);
+  if (arguments[3] == Py_None) {
+    static const auto op = handle<PackedStep>("");
+    Tensor next;
     {
-      const auto no_gil = release_for(*packed, *t[1]);
-      op.call(packed, *t[1], t[2], *t[3]);
+      const auto no_gil = release_for(*packed, x);
+      next = op.call(packed, x, *h);
     }
-    return Py_NewRef(arguments[3]);
+    return THPVariable_Wrap(std::move(next));
   }
-  static const auto op = handle<PackedStep>("");
-  Tensor next;
+  static const auto op = handle<PackedStepOut>("out");
   {
-    const auto no_gil = release_for(*packed, *t[1]);
-    next = op.call(packed, *t[1], t[2]);
+    const auto no_gil = release_for(*packed, x);
+    op.call(packed, x, *h, const_cast<Tensor&>(THPVariable_Unpack(arguments[3])));
   }
-  return THPVariable_Wrap(std::move(next));
-  END_HANDLE_TH_ERRORS
+  return Py_NewRef(arguments[3]);
+} catch (...) {
+  // What HANDLE_TH_ERRORS does, without its buffer for warnings, which a step has none of: emptying it takes the interpreter's
+  // lock once more.
+  torch::translate_exception_to_python(std::current_exception());
+  return nullptr;
 }
 
 }  // namespace gru_ext::python
