@@ -57,8 +57,8 @@ def test_takes_noise_out(built: tuple[Path, str]) -> None:
     folder, output = built
     before, after = map(float, re.search(r"^SNR before (\S+) dB, after (\S+) dB$", output, re.MULTILINE).groups())
     assert before == pytest.approx(2.5, abs=0.01)  # as train.py mixed it, before rounding to 16 bits
-    # Forty steps gave 9.3 dB. Other libraries sum in other orders, and training magnifies that; half of the gain must be there.
-    assert after > before + 3
+    # Seeds and sounds of espeak-ng or none gave 8.1 to 8.5 dB more after 40 steps; half of it leaves room for other rounding.
+    assert after > before + 4
     assert len(samples_of(folder / "denoised.wav")) == len(samples_of(folder / "noisy.wav"))
 
 
@@ -75,12 +75,12 @@ def test_prints_latency(built: tuple[Path, str]) -> None:
 
 
 def test_is_the_pipeline_of_python(built: tuple[Path, str]) -> None:
-    """Another FFT, other kernels, one float32 each: they may only differ where rounding to 16 bits was a near thing."""
+    """Another FFT and other kernels, float32 too: off by some 1e-4 of a 16-bit step, so that few samples round otherwise."""
     folder, _ = built
     run("python", "spectra.py", "denoiser.gru", "noisy.wav", "reference.wav", cwd=folder, **ENV)
     off = difference(samples_of(folder / "denoised.wav"), samples_of(folder / "reference.wav"))
     assert max(map(abs, off)) <= 1
-    assert sum(map(abs, off)) < len(off) / 100
+    assert sum(map(abs, off)) < len(off) * 1e-3
 
 
 @pytest.mark.parametrize("length", [1, 3 * 160 + 7])
