@@ -67,11 +67,14 @@ def states_of(cells: Sequence[nn.Module], x: Tensor) -> Tensor:
     return x
 
 
+def denoise_spectra(cells: Sequence[nn.Module], spectra: Tensor) -> Tensor:
+    """[N, T + 1, BINS] -> the same, each bin times its gain."""
+    return spectra * gains(states_of(cells, features(spectra).transpose(0, 1)).transpose(0, 1))
+
+
 def denoise(cells: Sequence[nn.Module], samples: Tensor) -> Tensor:
-    """[n] -> [n]."""
-    spectra = to_spectra(samples)
-    states = states_of(cells, features(spectra)[:, None])[:, 0]
-    return to_samples(spectra * gains(states), samples.size(-1))
+    """[N, n] -> [N, n]."""
+    return to_samples(denoise_spectra(cells, to_spectra(samples)), samples.size(-1))
 
 
 def read_wav(path: str) -> tuple[Tensor, int]:
@@ -96,7 +99,7 @@ def main(model_path: str, noisy_path: str, out_path: str) -> None:
     if rate != RATE:
         raise ValueError(f"{noisy_path}: expected {RATE} Hz, got {rate}")
     with torch.inference_mode():
-        write_wav(out_path, denoise(gru_ext.load_stream(model_path), samples))
+        write_wav(out_path, denoise(gru_ext.load_stream(model_path), samples[None])[0])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import argparse
 
 import torch
 from sounds import noise, test_clip, training_clips
-from spectra import BANDS, RATE, denoise, features, gains, states_of, to_spectra, write_wav
+from spectra import BANDS, RATE, denoise, denoise_spectra, to_spectra, write_wav
 from torch import Tensor, nn
 
 import gru_ext
@@ -17,7 +17,10 @@ BATCH = 32
 LENGTH = 2 * RATE  # samples of a training clip
 CLIPS = 160
 LEARNING_RATE = 4e-3
-TEST_SEED = 1 << 20  # the test clip is drawn from it: no training clip has its numbers
+TEST_SEED = 1 << 20  # what is tested is drawn from it: no training clip has these numbers
+TEST_CLIPS = 20
+TEST_RMS = 0.05
+TEST_SNR = (0.0, 2.5, 5.0)  # dB; the WAV files have the middle one
 
 
 def batch(clips: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,8 +42,7 @@ def train(clips: Tensor, steps: int) -> nn.ModuleList:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     for step in range(1, steps + 1):
         noisy, clean = map(to_spectra, batch(clips))
-        states = states_of(cells, features(noisy).transpose(0, 1)).transpose(0, 1)
-        gained = (decibels(clean, clean - noisy * gains(states)) - decibels(clean, clean - noisy)).mean()
+        gained = (decibels(clean, clean - denoise_spectra(cells, noisy)) - decibels(clean, clean - noisy)).mean()
         optimizer.zero_grad()
         (-gained).backward()
         nn.utils.clip_grad_norm_(cells.parameters(), 1.0)
@@ -51,12 +53,26 @@ def train(clips: Tensor, steps: int) -> nn.ModuleList:
     return cells
 
 
+@torch.inference_mode()
+def test(cells: nn.ModuleList) -> None:
+    """Prints the SNR of clips and noises that were not trained on, and writes the first as noisy.wav and clean.wav."""
+    torch.manual_seed(TEST_SEED)
+    clean = TEST_RMS * torch.stack([test_clip() for _ in range(TEST_CLIPS)])
+    noises = TEST_RMS * noise(*clean.shape)
+    for snr in TEST_SNR:
+        noisy = clean + 10 ** (-snr / 20) * noises
+        after = decibels(clean, clean - denoise(cells, noisy))
+        low, middle, high = after.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+        print(f"{TEST_CLIPS} unheard clips: SNR before {snr:.1f} dB, after {middle:.1f} dB (quartiles {low:.1f} and {high:.1f})")
+    write_wav("clean.wav", clean[0])
+    write_wav("noisy.wav", clean[0] + 10 ** (-TEST_SNR[1] / 20) * noises[0])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=400, help="of training (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", default="float32", help="what programs pack: float32, bfloat16 or int8 (%(default)s)")
-    parser.add_argument("--snr", type=float, default=2.5, help="of noisy.wav, in dB (%(default)s)")
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)  # a step of 32 rows is too small to share: beside other programs, threads wait more than they work
@@ -65,15 +81,7 @@ def main() -> None:
     print(f"training on {what}, {LENGTH // RATE} s each")
     cells = train(clips, arguments.steps)
     gru_ext.save_stream(cells, "denoiser.gru", arguments.weights)
-
-    torch.manual_seed(TEST_SEED)
-    clean = 0.05 * test_clip()
-    noisy = clean + 0.05 * 10 ** (-arguments.snr / 20) * noise(1, len(clean))[0]
-    write_wav("clean.wav", clean)
-    write_wav("noisy.wav", noisy)
-    with torch.inference_mode():
-        after = decibels(clean[None], (clean - denoise(cells, noisy))[None]).item()
-    print(f"a clip that it has not heard: SNR before {arguments.snr:.1f} dB, after {after:.1f} dB")
+    test(cells)
 
 
 if __name__ == "__main__":
