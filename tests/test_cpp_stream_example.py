@@ -83,7 +83,7 @@ def test_is_the_pipeline_of_python(built: tuple[Path, str]) -> None:
     assert sum(map(abs, off)) < len(off) * 1e-3
 
 
-@pytest.mark.parametrize("length", [1, 3 * 160 + 7])
+@pytest.mark.parametrize("length", [0, 1, 3 * 160 + 7])
 def test_any_length(built: tuple[Path, str], length: int, tmp_path: Path) -> None:
     folder, _ = built
     write_wav(tmp_path / "noisy.wav", frames=samples_of(folder / "noisy.wav")[16000 : 16000 + length].tobytes())

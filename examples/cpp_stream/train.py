@@ -63,7 +63,7 @@ def test(cells: nn.ModuleList) -> None:
         noisy = clean + 10 ** (-snr / 20) * noises
         after = decibels(clean, clean - denoise(cells, noisy))
         low, middle, high = after.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
-        print(f"{TEST_CLIPS} unheard clips: SNR before {snr:.1f} dB, after {middle:.1f} dB (quartiles {low:.1f} and {high:.1f})")
+        print(f"{TEST_CLIPS} unheard clips: SNR before {snr:.1f} dB, after {middle:.1f} dB, quartiles {low:.1f} and {high:.1f}")
     write_wav("clean.wav", clean[0])
     write_wav("noisy.wav", clean[0] + 10 ** (-TEST_SNR[1] / 20) * noises[0])
 
