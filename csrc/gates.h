@@ -29,11 +29,15 @@ struct GateGrads {
 };
 
 template <class V>
+GRU_EXT_INLINE V candidate(const V& r, const V& n_input, const V& q) {
+  return tanh(n_input + r * q);
+}
+
+template <class V>
 GRU_EXT_INLINE Gates<V> gates(const V& r_sum, const V& z_sum, const V& n_input, const V& q) {
   const V r = sigmoid(r_sum);
   const V z = sigmoid(z_sum);
-  const V n = tanh(n_input + r * q);
-  return {r, z, n, q};
+  return {r, z, candidate(r, n_input, q), q};
 }
 
 template <class V>

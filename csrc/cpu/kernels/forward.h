@@ -130,11 +130,21 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
   int u = 0;
   for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Rows<kDotUnits>{});
   for (; u < units; ++u) sum_units(u, Rows<1>{});
+  // In two passes: from r to the next state each instruction waits for the one before it, and two rows' worth of them is all
+  // that a processor looks ahead. While r and z come first, it has several rows at hand in either pass.
+  for (u = 0; u < units; u += lanes) {
+    const Biases<T> bias(p, j + u, units - u);
+    for (int64_t n = 0; n < p.N; ++n) {
+      S *const r = r_z[0][n] + u, *const z = r_z[1][n] + u;
+      store(r, sigmoid(load(r) + bias.r));
+      store(z, sigmoid(load(z) + bias.z));
+    }
+  }
   for (u = 0; u < units; u += lanes) {
     const Biases<T> bias(p, j + u, units - u);
     for (int64_t n = 0; n < p.N; ++n)
-      finish_step(p, n, j + u, units - u, load(r_z[0][n] + u) + bias.r, load(r_z[1][n] + u) + bias.z,
-                  load(n_input[n] + u) + bias.n, load(q[n] + u) + bias.q);
+      finish_step(p, n, j + u, units - u, load(r_z[0][n] + u), load(r_z[1][n] + u), load(n_input[n] + u) + bias.n,
+                  load(q[n] + u) + bias.q);
   }
 }
 

@@ -1,4 +1,4 @@
-// What the forward kernels share: one vector of units of one row, from its four sums to memory.
+// The end of the forward step: one vector of units of one row, from its sums to memory.
 #pragma once
 
 template <class T>
@@ -18,11 +18,11 @@ struct Biases {
         q(load_bias(p.b_hh, 2 * p.H + j, count)) {}
 };
 
-// Row n, units j ..., count of them; the sums include the biases.
+// Row n, units j ..., count of them; n_input and q include the biases.
 template <class T>
-GRU_EXT_FN void finish_step(const ForwardArgs<T>& p, int64_t n, int64_t j, int64_t count, Vec<Compute<T>> r_sum,
-                            Vec<Compute<T>> z_sum, Vec<Compute<T>> n_input, Vec<Compute<T>> q) {
-  const auto s = gates(r_sum, z_sum, n_input, q);
+GRU_EXT_FN void finish_step(const ForwardArgs<T>& p, int64_t n, int64_t j, int64_t count, Vec<Compute<T>> r, Vec<Compute<T>> z,
+                            Vec<Compute<T>> n_input, Vec<Compute<T>> q) {
+  const Gates<Vec<Compute<T>>> s = {r, z, candidate(r, n_input, q), q};
   store_upto(p.hy + n * p.H + j, next_state(s, load_upto(p.h + n * p.h_row + j, count)), count);
   if (p.saved) {
     T* saved = p.saved + n * 4 * p.H + j;
