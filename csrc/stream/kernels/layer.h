@@ -13,16 +13,19 @@ void add_biases(const Layer& l, int64_t rows, const Workspace& s) {
     }
 }
 
+// In two passes, as csrc/cpu/kernels/forward.h has them: r and z take the places of their input sums.
 void update_states(const Layer& l, int64_t rows, float* h, int64_t h_row, const Workspace& s) {
   const int64_t P = l.P;
-  for (int64_t n = 0; n < rows; ++n)
+  for (int64_t n = 0; n < rows; ++n) {
+    float *const in = input_row(l, s, n), *const hidden = s.hidden + n * 3 * P;
+    for (int64_t j = 0; j < 2 * P; j += VecF::kLanes) store(in + j, sigmoid(load(in + j) + load(hidden + j)));
     for (int64_t j = 0; j < l.H; j += VecF::kLanes) {
-      const float *in = input_row(l, s, n) + j, *hidden = s.hidden + n * 3 * P + j;
-      const VecF q = load(hidden + 2 * P) + load(l.bias + 3 * P + j);
-      const auto g = gates(load(in) + load(hidden), load(in + P) + load(hidden + P), load(in + 2 * P), q);
+      const VecF r = load(in + j), z = load(in + P + j), q = load(hidden + 2 * P + j) + load(l.bias + 3 * P + j);
+      const Gates<VecF> g = {r, z, candidate(r, load(in + 2 * P + j), q), q};
       float* unit = h + n * h_row + j;
       store_upto(unit, next_state(g, load_upto(unit, l.H - j)), l.H - j);
     }
+  }
 }
 
 // Where r acts on the state, before the product (Keras with reset_after=False, ONNX with linear_before_reset=0):
