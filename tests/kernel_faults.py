@@ -81,5 +81,5 @@ FAULTS = {
     ),
     "digits lost where z is near 1": ("gates.h", "(h - s.n) * s.z * one_minus_z", "(h - s.n) * (s.z - s.z * s.z)", "default"),
     "wrong slope of tanh": ("gates.h", "(1 - s.n * s.n)", "(1 - s.n)", "default"),
-    "NaN lost": ("activations.h", "above > h ? h : above", "above < h ? above : h", "default"),
+    "NaN lost": ("activations.h", "larger(Vec<S>::broadcast(low), x)", "larger(x, Vec<S>::broadcast(low))", "default"),
 }

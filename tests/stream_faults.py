@@ -12,8 +12,8 @@ FAULTS = {
     "bias of n added outside of r": ("layer.h", "load(l.bias + 3 * P + j);", "load(l.bias + 2 * P + j);", "default"),
     "z for r": (
         "layer.h",
-        "gates(load(in) + load(hidden), load(in + P)",
-        "gates(load(in) + load(hidden + P), load(in + P)",
+        "const VecF r = load(in + j), z = load(in + P + j)",
+        "const VecF r = load(in + P + j), z = load(in + P + j)",
         "default",
     ),
     "h overwritten too early": (

@@ -42,9 +42,7 @@ struct Exponential {
 // NaN passes through the comparison and the polynomial.
 template <class S>
 GRU_EXT_FN Vec<S> clamp(Vec<S> x, S low, S high) {
-  const auto l = Vec<S>::broadcast(low).v, h = Vec<S>::broadcast(high).v;
-  const auto above = x.v < l ? l : x.v;
-  return {above > h ? h : above};
+  return smaller(Vec<S>::broadcast(high), larger(Vec<S>::broadcast(low), x));
 }
 
 // For x from kLow to kHigh.
@@ -56,12 +54,17 @@ GRU_EXT_FN Exponential<S> exponential(Vec<S> x) {
   const Vec<S> k = shifted - round;
   Vec<S> t = fma(k, Vec<S>::broadcast(-C::kLn2High), x);
   t = fma(k, Vec<S>::broadcast(-C::kLn2Low), t);
-  Vec<S> p = Vec<S>::broadcast(C::kTaylor[0]);
+  // Two terms at a time, in powers of t^2: half as many operations wait for each other.
+  const Vec<S> t2 = t * t;
+  const auto pair = [&](int i) __attribute__((always_inline)) {
+    return fma(Vec<S>::broadcast(C::kTaylor[i]), t, Vec<S>::broadcast(C::kTaylor[i + 1]));
+  };
+  Vec<S> p = pair(0);
   constexpr int terms = sizeof(C::kTaylor) / sizeof(S);
 #pragma GCC unroll 16
-  for (int i = 1; i < terms; ++i) p = fma(p, t, Vec<S>::broadcast(C::kTaylor[i]));
+  for (int i = 2; i < terms; i += 2) p = fma(p, t2, pair(i));
   // The shift leaves of kRound nothing and of k, which is in the low bits, the exponent.
-  return {Vec<S>::from_bits((shifted.bits() + C::kBias) << C::kFractionBits), fma(t * t, p, t)};
+  return {Vec<S>::from_bits((shifted.bits() + C::kBias) << C::kFractionBits), fma(t2, p, t)};
 }
 
 // 1 / (1 + e^-x). Error below 3 units in the last place; a result that would be subnormal may be 0. 0 at -infinity, 1 at

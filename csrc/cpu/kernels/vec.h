@@ -58,6 +58,31 @@ GRU_EXT_FN Vec<S> fma(Vec<S> a, Vec<S> b, Vec<S> c) {
   return a * b + c;
 }
 
+// The larger of both, and the smaller; b where one of them is NaN.
+template <class S>
+GRU_EXT_FN Vec<S> larger(Vec<S> a, Vec<S> b) {
+#if GRU_EXT_INTRINSICS == 512
+  if constexpr (sizeof(S) == 4) return {(typename Vec<S>::Raw)_mm512_maskz_max_ps(0xffff, (__m512)a.v, (__m512)b.v)};
+  if constexpr (sizeof(S) == 8) return {(typename Vec<S>::Raw)_mm512_maskz_max_pd(0xff, (__m512d)a.v, (__m512d)b.v)};
+#elif GRU_EXT_INTRINSICS == 256
+  if constexpr (sizeof(S) == 4) return {(typename Vec<S>::Raw)_mm256_max_ps((__m256)a.v, (__m256)b.v)};
+  if constexpr (sizeof(S) == 8) return {(typename Vec<S>::Raw)_mm256_max_pd((__m256d)a.v, (__m256d)b.v)};
+#endif
+  return {a.v > b.v ? a.v : b.v};
+}
+
+template <class S>
+GRU_EXT_FN Vec<S> smaller(Vec<S> a, Vec<S> b) {
+#if GRU_EXT_INTRINSICS == 512
+  if constexpr (sizeof(S) == 4) return {(typename Vec<S>::Raw)_mm512_maskz_min_ps(0xffff, (__m512)a.v, (__m512)b.v)};
+  if constexpr (sizeof(S) == 8) return {(typename Vec<S>::Raw)_mm512_maskz_min_pd(0xff, (__m512d)a.v, (__m512d)b.v)};
+#elif GRU_EXT_INTRINSICS == 256
+  if constexpr (sizeof(S) == 4) return {(typename Vec<S>::Raw)_mm256_min_ps((__m256)a.v, (__m256)b.v)};
+  if constexpr (sizeof(S) == 8) return {(typename Vec<S>::Raw)_mm256_min_pd((__m256d)a.v, (__m256d)b.v)};
+#endif
+  return {a.v < b.v ? a.v : b.v};
+}
+
 // In each 16 bytes, within which shuffles are cheap: groups of `width` lanes from a and b in turn, from the lower half of the
 // 16 bytes or from the upper.
 template <int width, bool upper, class S>
