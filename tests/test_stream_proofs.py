@@ -76,6 +76,13 @@ def test_the_benchmark_runs() -> None:
     assert len(rows) == 8, rows  # nn.GRUCell and three types of weights, two batches
 
 
+@pytest.mark.compiled
+def test_the_benchmark_of_packed_steps_runs() -> None:
+    output = run(sys.executable, "-m", "benchmarks.stream.packed", "--rounds", "1", PYTHONPATH=str(ROOT))
+    assert len(re.findall(r"^\| \d", output, re.MULTILINE)) == 6, output
+    assert "`Stream.step(x, y)`" in output
+
+
 @needs("clang++")
 def test_clang(tmp_path: Path) -> None:
     build = StreamBuild(tmp_path, compiler="clang++")

@@ -6,37 +6,17 @@ additions in float32 if it is longer, over the time taken. p50, p99 and max are 
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from ctypes import CDLL
 from functools import partial
-from typing import Any
 
 import torch
 
-from ..cases import Step
 from ..limits import Limits, why_unavailable
 from ..peers import REFERENCE, Peer, all_peers
+from .blocks import BLOCK_US, interleaved, mean_us, quartiles, ratio
 from .library import TYPES, Streams, compiled
 
 SIZES = (64, 128, 256, 512, 1024)
-BLOCK_US = 20_000
-
-
-def mean_us(step: Step, x: Any, h: Any, calls: int) -> float:
-    begin = time.perf_counter()
-    for _ in range(calls):
-        step(x, h)
-    return (time.perf_counter() - begin) / calls * 1e6
-
-
-def calls_of_a_block(mean: Callable[[int], float]) -> int:
-    mean(3)  # the first ones compile or bind
-    return max(3, int(BLOCK_US / mean(5)))
-
-
-def quartiles(values: list[float]) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
 
 
 def limit_us(s: Streams, weights: str, n: int, limits: Limits) -> float:
@@ -52,26 +32,19 @@ def measure(size: int, n: int, rounds: int, library: CDLL, limits: Limits, peers
     cell = torch.nn.GRUCell(size, size)
     x, h = torch.randn(n, size), torch.zeros(n, size)
     streams = {weights: Streams(library, cell, weights, n) for weights in TYPES}
-    means = {REFERENCE: partial(mean_us, cell, x, h)} | {weights: s.mean_us for weights, s in streams.items()}
+    means = {REFERENCE: mean_us(partial(cell, x, h))} | {weights: s.mean_us for weights, s in streams.items()}
     for peer in peers:
-        means[peer.name] = partial(mean_us, peer.step(cell), peer.adopt(x), peer.adopt(h))
-    calls = {name: calls_of_a_block(mean) for name, mean in means.items()}
-    times: dict[str, list[float]] = {name: [] for name in means}
-    for _ in range(rounds):
-        for name, mean in means.items():
-            mean(2)  # brings the weights back into the caches
-            times[name].append(mean(calls[name]))
-    ratios = {name: [stock / own for stock, own in zip(times[REFERENCE], taken, strict=True)] for name, taken in times.items()}
-    for name in ratios:
-        low, ratio, high = quartiles(ratios[name])
+        means[peer.name] = mean_us(partial(peer.step(cell), peer.adopt(x), peer.adopt(h)))
+    times = interleaved(means, rounds)
+    for name in means:
         taken = quartiles(times[name])[1]
-        row = f"| {n} | {size} | {name} | {taken:.3f} | {ratio:.1f} ({low:.1f} to {high:.1f}) |"
+        row = f"| {n} | {size} | {name} | {taken:.3f} | {ratio(times[REFERENCE], times[name])} |"
         if name not in streams:
             print(f"{row} | | |", flush=True)
             continue
         s = streams[name]
         s.mean_us(2)
-        each = s.each_us(min(20_000, rounds * calls[name]))
+        each = s.each_us(min(20_000, int(rounds * BLOCK_US / taken) + 1))
         p50, p99 = each.quantile(torch.tensor([0.5, 0.99], dtype=torch.float64))
         share = f"{100 * limit_us(s, name, n, limits) / taken:.0f} %" if n == 1 or name != "int8" else ""
         rate = s.weight_bytes / taken / 1000
