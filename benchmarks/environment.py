@@ -5,12 +5,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-# Both cells at the same level. The matrix products of torch's are MKL's, which goes by a variable of its own: COMPATIBLE is what
-# every x86-64 has. It is meant for equal bits on all processors; that a library may choose its instructions by it is the effect.
+# The matrix products of torch's cell are MKL's, which goes by a variable of its own. That is meant for equal bits on several
+# processors, and to that end it names the instructions to use: COMPATIBLE are those of every x86-64.
 _OF_MKL = {"default": "COMPATIBLE", "avx2": "AVX2"}
-LEVELS = {
-    level: {"GRU_EXT_ISA": level, "ATEN_CPU_CAPABILITY": level, "MKL_CBWR": of_mkl} for level, of_mkl in _OF_MKL.items()
-}
+#: Both cells at the same level.
+LEVELS = {level: {"GRU_EXT_ISA": level, "ATEN_CPU_CAPABILITY": level, "MKL_CBWR": of_mkl} for level, of_mkl in _OF_MKL.items()}
 
 # A gradient of many megabytes is new memory at every step. glibc's thresholds move while a program runs, so that in one run it
 # takes that memory from the system each time, page by page, and in the next it keeps it. Once set they no longer move.
