@@ -28,6 +28,13 @@ struct GateGrads {
   V r, z, n, q;
 };
 
+// r and z of their sums.
+template <class V>
+GRU_EXT_INLINE V gate(const V& sum) {
+  return sigmoid(sum);
+}
+
+// n.
 template <class V>
 GRU_EXT_INLINE V candidate(const V& r, const V& n_input, const V& q) {
   return tanh(n_input + r * q);
@@ -35,9 +42,8 @@ GRU_EXT_INLINE V candidate(const V& r, const V& n_input, const V& q) {
 
 template <class V>
 GRU_EXT_INLINE Gates<V> gates(const V& r_sum, const V& z_sum, const V& n_input, const V& q) {
-  const V r = sigmoid(r_sum);
-  const V z = sigmoid(z_sum);
-  return {r, z, candidate(r, n_input, q), q};
+  const V r = gate(r_sum);
+  return {r, gate(z_sum), candidate(r, n_input, q), q};
 }
 
 template <class V>

@@ -165,8 +165,8 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
     const Biases<T> bias(p, j + u, units - u);
     for (int64_t n = 0; n < p.N; ++n) {
       S *const r = r_z[0][n] + u, *const z = r_z[1][n] + u;
-      store(r, sigmoid(load(r) + bias.r));
-      store(z, sigmoid(load(z) + bias.z));
+      store(r, gate(load(r) + bias.r));
+      store(z, gate(load(z) + bias.z));
     }
   }
   for (u = 0; u < units; u += lanes) {

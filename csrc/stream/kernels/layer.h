@@ -18,7 +18,7 @@ void update_states(const Layer& l, int64_t rows, float* h, int64_t h_row, const 
   const int64_t P = l.P;
   for (int64_t n = 0; n < rows; ++n) {
     float *const in = input_row(l, s, n), *const hidden = s.hidden + n * 3 * P;
-    for (int64_t j = 0; j < 2 * P; j += VecF::kLanes) store(in + j, sigmoid(load(in + j) + load(hidden + j)));
+    for (int64_t j = 0; j < 2 * P; j += VecF::kLanes) store(in + j, gate(load(in + j) + load(hidden + j)));
     for (int64_t j = 0; j < l.H; j += VecF::kLanes) {
       const VecF r = load(in + j), z = load(in + P + j), q = load(hidden + 2 * P + j) + load(l.bias + 3 * P + j);
       const Gates<VecF> g = {r, z, candidate(r, load(in + 2 * P + j), q), q};
@@ -38,8 +38,8 @@ void reset_states(const Layer& l, int64_t rows, const float* h, int64_t h_row, c
     for (int64_t j = 0; j < l.H; j += VecF::kLanes) {
       float* in = input_row(l, s, n) + j;
       const float* hidden = s.hidden + n * 2 * l.P + j;
-      store(in, sigmoid(load(in) + load(hidden)) * load_upto(h + n * h_row + j, l.H - j));
-      store(in + l.P, sigmoid(load(in + l.P) + load(hidden + l.P)));
+      store(in, gate(load(in) + load(hidden)) * load_upto(h + n * h_row + j, l.H - j));
+      store(in + l.P, gate(load(in + l.P) + load(hidden + l.P)));
     }
 }
 
