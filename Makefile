@@ -62,7 +62,7 @@ cuda-build: $(DONE)/package
 gpu-check:
 	@PYTHON="$(PYTHON)" bash tools/gpu_check.sh
 
-CXX_FILES = find csrc benchmarks examples tests tools '(' -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' ')' -print
+CXX_FILES = find csrc benchmarks examples tests tools '(' -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' ')' -print
 
 lint: $(DONE)/dev
 	$(PY) -m ruff check .
