@@ -110,33 +110,30 @@ struct BlockOperands {
   const E *w_ih[3], *w_hh[3];  // the block's units of each gate, rows I and H apart
 };
 
-// Where the weights are, and how many rows a tile may have: from memory only single rows are told apart.
-struct Near {
-  static constexpr bool far = false;
-  static constexpr int rows = kDotRows;
-};
-struct Far {
-  static constexpr bool far = true;
-  static constexpr int rows = 1;
+// Which tiles the sums of U units are made in. From memory only single rows are told apart.
+template <int U, bool from_memory>
+struct Tiles {
+  static constexpr int units = U, rows = from_memory ? 1 : kDotRows;
+  static constexpr bool far = from_memory;
 };
 
 // All rows with the weights of gate g of U units from u on. Inlined into one function for all tiles: calling one per tile costs
 // a tenth of a small cell's time.
-template <class Where, int U, class T, class E>
+template <class Kind, class T, class E>
 GRU_EXT_FN void sums_of_both(const ForwardArgs<T>& p, const BlockOperands<E>& o, int g, int u, GateSums<Compute<T>>& sums) {
-  for_row_tiles<Where::rows>(0, p.N, [&](int64_t n, auto rows) __attribute__((always_inline)) {
-    DotTile<decltype(rows)::value, U, E> tile;
-    tile.template add<Where::far>(p.I, o.x + n * o.x_row, o.x_row, o.w_ih[g] + u * p.I);
-    tile.template add<Where::far>(p.H, o.h + n * o.h_row, o.h_row, o.w_hh[g] + u * p.H);
+  for_row_tiles<Kind::rows>(0, p.N, [&](int64_t n, auto rows) __attribute__((always_inline)) {
+    DotTile<decltype(rows)::value, Kind::units, E> tile;
+    tile.template add<Kind::far>(p.I, o.x + n * o.x_row, o.x_row, o.w_ih[g] + u * p.I);
+    tile.template add<Kind::far>(p.H, o.h + n * o.h_row, o.h_row, o.w_hh[g] + u * p.H);
     tile.store_sums(&sums[n][u], kGatedUnits);
   });
 }
 
-template <class Where, int U, class E, class S>
+template <class Kind, class E, class S>
 GRU_EXT_FN void sums_of_one(const E* x, int64_t x_row, int64_t N, int64_t K, const E* w, int u, GateSums<S>& sums) {
-  for_row_tiles<Where::rows>(0, N, [&](int64_t n, auto rows) __attribute__((always_inline)) {
-    DotTile<decltype(rows)::value, U, E> tile;
-    tile.template add<Where::far>(K, x + n * x_row, x_row, w + u * K);
+  for_row_tiles<Kind::rows>(0, N, [&](int64_t n, auto rows) __attribute__((always_inline)) {
+    DotTile<decltype(rows)::value, Kind::units, E> tile;
+    tile.template add<Kind::far>(K, x + n * x_row, x_row, w + u * K);
     tile.store_sums(&sums[n][u], kGatedUnits);
   });
 }
@@ -147,18 +144,17 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
   using S = Compute<T>;
   constexpr int lanes = Vec<S>::kLanes;
   GateSums<S> r_z[2], n_input, q;
-  const auto sum_units = [&](int u, auto count, auto where) __attribute__((always_inline)) {
-    constexpr int U = decltype(count)::value;
-    using Where = decltype(where);
-    for (int g = 0; g < 2; ++g) sums_of_both<Where, U>(p, o, g, u, r_z[g]);
-    sums_of_one<Where, U>(o.x, o.x_row, p.N, p.I, o.w_ih[2], u, n_input);
-    sums_of_one<Where, U>(o.h, o.h_row, p.N, p.H, o.w_hh[2], u, q);
+  const auto sum_units = [&](int u, auto kind) __attribute__((always_inline)) {
+    using Kind = decltype(kind);
+    for (int g = 0; g < 2; ++g) sums_of_both<Kind>(p, o, g, u, r_z[g]);
+    sums_of_one<Kind>(o.x, o.x_row, p.N, p.I, o.w_ih[2], u, n_input);
+    sums_of_one<Kind>(o.h, o.h_row, p.N, p.H, o.w_hh[2], u, q);
   };
   int u = 0;
   if (p.N == 1 && 3 * p.H * (p.I + p.H) * static_cast<int64_t>(sizeof(E)) > kFarWeights)
-    for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Rows<kDotUnits>{}, Far{});
-  for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Rows<kDotUnits>{}, Near{});
-  for (; u < units; ++u) sum_units(u, Rows<1>{}, Near{});
+    for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotUnits, true>{});
+  for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotUnits, false>{});
+  for (; u < units; ++u) sum_units(u, Tiles<1, false>{});
   // In two passes: from r to the next state each instruction waits for the one before it, and two rows' worth of them is all
   // that a processor looks ahead. While r and z come first, it has several rows at hand in either pass.
   for (u = 0; u < units; u += lanes) {
