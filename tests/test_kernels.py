@@ -48,8 +48,8 @@ class Build:
     def object(self, source: Path, *flags: str) -> Path:
         target = self.folder / f"{source.stem}.o"
         if not target.exists():
-            # Optimising vectors that no instruction handles takes minutes, and the tests of them seconds. Only without optimising
-            # do functions that throw nothing refer to what exceptions need.
+            # Optimising vectors that no instruction handles takes minutes, and the tests of them seconds. But without it,
+            # functions that throw nothing refer to what exceptions need.
             slow_to_compile = ["-O0", "-g0", "-fno-exceptions"] if source.stem == "isa_wide" else []
             run(self.compiler, *self.flags, *slow_to_compile, *flags, "-c", source, "-o", target)
         return target
