@@ -13,7 +13,7 @@ import torch
 from . import environment, limits, machine, report
 from .grid import GRID
 from .limits import Limits
-from .peers import REFERENCE, Peer, all_peers
+from .peers import REFERENCE, Peer, all_peers, chosen
 from .runner import Options, Result, Skipped, measure
 from .selection import Case, select
 from .workloads import WORKLOADS, Mode
@@ -74,14 +74,10 @@ def _regex(text: str) -> str:
 
 def _chosen_peers(parser: argparse.ArgumentParser, known: dict[str, Peer], names: str) -> tuple[list[Peer], dict[str, str]]:
     """The peers that can run, the reference always among them, and the reasons of the others."""
-    wanted = set(known) if names == "all" else {name.strip() for name in names.split(",")}
-    unknown = sorted(wanted - set(known))
-    if unknown:
-        parser.error(f"no peer is called {', '.join(unknown)}; known: {', '.join(known)}")
-    reasons = {name: peer.why_unavailable() for name, peer in known.items() if name in wanted | {REFERENCE}}
-    return [known[name] for name, reason in reasons.items() if reason is None], {
-        n: r for n, r in reasons.items() if r is not None
-    }
+    try:
+        return chosen(known, f"{REFERENCE},{names}" if names != "all" else names)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def _cases(arguments: argparse.Namespace) -> list[Case]:

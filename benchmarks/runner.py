@@ -74,11 +74,13 @@ class Result:
 
 
 def quartiles(samples: Sequence[float]) -> Quartiles:
-    """Median and quartiles, by linear interpolation between the samples.
+    """Median and quartiles, by linear interpolation between the samples; of a single sample, that three times.
 
     Raises:
-        statistics.StatisticsError: there are fewer than two samples.
+        statistics.StatisticsError: there are no samples.
     """
+    if len(samples) == 1:  # Python 3.13 has this rule too
+        return Quartiles(samples[0], samples[0], samples[0])
     return Quartiles(*statistics.quantiles(samples, n=4, method="inclusive"))
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 
 from .peer import Peer, registered
 
@@ -18,4 +19,20 @@ def all_peers() -> dict[str, Peer]:
     return {name: registered[name]() for name in names}
 
 
-__all__ = ["REFERENCE", "Peer", "all_peers"]
+def chosen(known: Mapping[str, Peer], names: str) -> tuple[list[Peer], dict[str, str]]:
+    """The peers of these names, joined by commas or "all", that can run here, and the reasons of those that cannot.
+
+    Raises:
+        ValueError: there is no peer of such a name.
+    """
+    wanted = set(known) if names == "all" else {name.strip() for name in names.split(",")}
+    unknown = sorted(wanted - set(known))
+    if unknown:
+        raise ValueError(f"no peer is called {', '.join(unknown)}; known: {', '.join(known)}")
+    reasons = {name: peer.why_unavailable() for name, peer in known.items() if name in wanted}
+    return [known[name] for name, reason in reasons.items() if reason is None], {
+        name: reason for name, reason in reasons.items() if reason is not None
+    }
+
+
+__all__ = ["REFERENCE", "Peer", "all_peers", "chosen"]

@@ -12,8 +12,9 @@ from functools import partial
 import torch
 
 from ..limits import Limits, why_unavailable
-from ..peers import REFERENCE, Peer, all_peers
-from .blocks import BLOCK_US, interleaved, mean_us, quartiles, ratio
+from ..peers import REFERENCE, Peer, all_peers, chosen
+from ..runner import quartiles
+from .blocks import BLOCK_US, interleaved, mean_us, ratio
 from .library import TYPES, Streams, compiled
 
 SIZES = (64, 128, 256, 512, 1024)
@@ -34,10 +35,11 @@ def measure(size: int, n: int, rounds: int, library: CDLL, limits: Limits, peers
     streams = {weights: Streams(library, cell, weights, n) for weights in TYPES}
     means = {REFERENCE: mean_us(partial(cell, x, h))} | {weights: s.mean_us for weights, s in streams.items()}
     for peer in peers:
-        means[peer.name] = mean_us(partial(peer.step(cell), peer.adopt(x), peer.adopt(h)))
+        if peer.name != REFERENCE:
+            means[peer.name] = mean_us(partial(peer.step(cell), peer.adopt(x), peer.adopt(h)))
     times = interleaved(means, rounds)
     for name in means:
-        taken = quartiles(times[name])[1]
+        taken = quartiles(times[name]).median
         row = f"| {n} | {size} | {name} | {taken:.3f} | {ratio(times[REFERENCE], times[name])} |"
         if name not in streams:
             print(f"{row} | | |", flush=True)
@@ -51,33 +53,25 @@ def measure(size: int, n: int, rounds: int, library: CDLL, limits: Limits, peers
         print(f"{row} {rate:.0f} | {share} | {p50:.2f} / {p99:.2f} / {each.max():.1f} |", flush=True)
 
 
-def chosen(names: list[str]) -> list[Peer]:
-    """The peers of these names that can run here; says why the others cannot."""
-    known = all_peers()
-    for name in names:
-        if name not in known:
-            raise SystemExit(f"--peers: expected some of {', '.join(known)}, got {name}")
-    reasons = {name: known[name].why_unavailable() for name in names}
-    for name, reason in reasons.items():
-        if reason:
-            print(f"{name}: {reason}")
-    return [known[name] for name, reason in reasons.items() if not reason]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="hidden sizes, input sizes being the same")
     parser.add_argument("--batches", type=int, nargs="+", default=(1,), help="numbers of streams")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument(
-        "--peers", default="", help="others beside it, joined by commas; `python -m benchmarks --help` names them"
+        "--peers", default=REFERENCE, help="others beside it, joined by commas; `python -m benchmarks --help` names them"
     )
     arguments = parser.parse_args()
     reason = why_unavailable(torch.float32)
     if reason:
         parser.exit(2, f"not available: {reason}\n")
     torch.set_num_threads(1)
-    peers = chosen(list(filter(None, arguments.peers.split(","))))
+    try:
+        peers, missing = chosen(all_peers(), arguments.peers)
+    except ValueError as error:
+        parser.error(str(error))
+    for name, reason in missing.items():
+        print(f"{name}: {reason}")
     library, limits = compiled(), Limits(threads=1)
     print("| N | H = I | weights or peer | µs | nn.GRUCell / this | GB/s | of the limit | p50 / p99 / max µs |")
     print("|---|---|---|---|---|---|---|---|")

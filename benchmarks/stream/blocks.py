@@ -1,9 +1,10 @@
 """Times of steps in alternating blocks, so that whatever slows the machine down hits all of them."""
 
-import time
 from collections.abc import Callable, Mapping
 
-import torch
+from ..cases import Call
+from ..report import spread
+from ..runner import ratios, time_block
 
 BLOCK_US = 20_000
 
@@ -11,16 +12,9 @@ BLOCK_US = 20_000
 Mean = Callable[[int], float]
 
 
-def mean_us(step: Callable[[], object]) -> Mean:
+def mean_us(step: Call) -> Mean:
     """Of a step that is called from Python; the loop around it is counted."""
-
-    def mean(calls: int) -> float:
-        begin = time.perf_counter()
-        for _ in range(calls):
-            step()
-        return (time.perf_counter() - begin) / calls * 1e6
-
-    return mean
+    return lambda calls: time_block(step, calls) / calls * 1e6
 
 
 def interleaved(means: Mapping[str, Mean], rounds: int) -> dict[str, list[float]]:
@@ -37,11 +31,6 @@ def interleaved(means: Mapping[str, Mean], rounds: int) -> dict[str, list[float]
     return times
 
 
-def quartiles(values: list[float]) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
-
-
 def ratio(reference: list[float], taken: list[float]) -> str:
     """How many times as fast, round by round: the median and the quartiles."""
-    low, median, high = quartiles([theirs / own for theirs, own in zip(reference, taken, strict=True)])
-    return f"{median:.1f} ({low:.1f} to {high:.1f})"
+    return spread(ratios(reference, taken), "{:.1f}".format)

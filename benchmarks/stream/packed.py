@@ -12,7 +12,8 @@ import torch
 import gru_ext
 
 from ..peers import REFERENCE
-from .blocks import interleaved, mean_us, quartiles, ratio
+from ..runner import quartiles
+from .blocks import interleaved, mean_us, ratio
 
 CASES = ((1, 64, "float32"), (1, 64, "int8"), (1, 256, "float32"), (1, 256, "int8"), (8, 128, "float32"), (8, 128, "int8"))
 SMALL = 4
@@ -45,7 +46,7 @@ def main() -> None:
         taken |= interleaved({"Stream.step(x, y)": mean_us(partial(stream.step, x, y))}, rounds)
         print(f"\n| one row of {SMALL} units | µs |\n|---|---|")
         for name, of_rounds in taken.items():
-            print(f"| `{name}` | {quartiles(of_rounds)[1]:.2f} |")
+            print(f"| `{name}` | {quartiles(of_rounds).median:.2f} |")
 
 
 if __name__ == "__main__":
