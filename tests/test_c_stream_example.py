@@ -1,34 +1,24 @@
 """The C example is built as its README says, and gives torch's numbers."""
 
-import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from commands import ROOT, run
+from commands import run
 
 import gru_ext
+from examples import CMAKE_ENV, copy_of, needs_cmake_and
 
-EXAMPLE = ROOT / "examples" / "c_stream"
-# pip puts cmake and ninja beside the interpreter.
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-ENV = {"PATH": PATH, "CMAKE_GENERATOR": "Ninja"}
-MISSING = [tool for tool in ("gcc", "cmake", "ninja") if shutil.which(tool, path=PATH) is None]
-
-pytestmark = [pytest.mark.compiled, pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")]
+pytestmark = [pytest.mark.compiled, needs_cmake_and("gcc")]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder where the README's commands were run, and what they printed."""
-    folder = tmp_path_factory.mktemp("c") / "c_stream"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("build", "*.gru", "inputs.txt"))
-    commands = re.search(r"^## Run it$.*?^```sh\n(.*?)^```", (EXAMPLE / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
-    return folder, run("sh", "-e", "-c", commands, cwd=folder, **ENV)
+    folder, commands = copy_of("c_stream", tmp_path_factory.mktemp("c"), "*.gru", "inputs.txt")
+    return folder, run("sh", "-e", "-c", commands, cwd=folder, **CMAKE_ENV)
 
 
 def numbers(lines: list[str]) -> torch.Tensor:

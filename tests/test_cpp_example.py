@@ -14,21 +14,15 @@ from commands import ROOT
 from torch.nn.functional import cross_entropy
 
 import gru_ext
+from examples import CMAKE_ENV, copy_of, needs_cmake_and
 
 EXAMPLE = ROOT / "examples" / "cpp_torchscript"
 
-# pip puts cmake and ninja beside the interpreter. Many distributions link with --as-needed, which drops libraries that no
-# symbol refers to; asking for it here makes the test as hard everywhere.
-ENV = {
-    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-    "LDFLAGS": "-Wl,--as-needed",
-    "CMAKE_GENERATOR": "Ninja",
-    "CMAKE_BUILD_PARALLEL_LEVEL": "2",
-}
-run = functools.partial(commands.run, **ENV)
-MISSING = [tool for tool in ("g++", "cmake", "ninja") if shutil.which(tool, path=ENV["PATH"]) is None]
+# Many distributions link with --as-needed, which drops libraries that no symbol refers to; asking for it here makes the test as
+# hard everywhere.
+run = functools.partial(commands.run, **CMAKE_ENV, LDFLAGS="-Wl,--as-needed")
 
-pytestmark = [pytest.mark.compiled, pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")]
+pytestmark = [pytest.mark.compiled, needs_cmake_and("g++")]
 
 
 def prefix_path(*prefixes: str | Path) -> str:
@@ -38,9 +32,7 @@ def prefix_path(*prefixes: str | Path) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder where the README's commands were run, and what they printed."""
-    folder = tmp_path_factory.mktemp("cpp") / "cpp_torchscript"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("build", "*.pt"))
-    commands = re.search(r"^## Run it$.*?^```sh\n(.*?)^```", (EXAMPLE / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+    folder, commands = copy_of("cpp_torchscript", tmp_path_factory.mktemp("cpp"), "*.pt")
     return folder, run("sh", "-e", "-c", commands, cwd=folder)
 
 

@@ -1,9 +1,7 @@
 """The streaming denoiser: built and run as its README says, after a short training, and compared with Python."""
 
 import math
-import os
 import re
-import shutil
 import sys
 import wave
 from array import array
@@ -14,25 +12,22 @@ import torch
 from commands import CXX, ROOT, run
 
 import gru_ext
+from examples import CMAKE_ENV, copy_of, needs_cmake_and
 
 EXAMPLE = ROOT / "examples" / "cpp_stream"
 PACKAGE = Path(gru_ext.__file__).parent
 
-# pip puts cmake and ninja beside the interpreter. One thread: the test runs beside others.
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-ENV = {"PATH": PATH, "CMAKE_GENERATOR": "Ninja", "CMAKE_BUILD_PARALLEL_LEVEL": "2", "OMP_NUM_THREADS": "1"}
-MISSING = [tool for tool in ("g++", "cmake", "ninja") if shutil.which(tool, path=PATH) is None]
+# One thread: the test runs beside others.
+ENV = {**CMAKE_ENV, "OMP_NUM_THREADS": "1"}
 STEPS = 40  # of the 400 that the README trains
 
-pytestmark = [pytest.mark.compiled, pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")]
+pytestmark = [pytest.mark.compiled, needs_cmake_and("g++")]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder where the README's commands were run, and what they printed."""
-    folder = tmp_path_factory.mktemp("audio") / "cpp_stream"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("build", "*.gru", "*.wav"))
-    commands = re.search(r"^## Run it$.*?^```sh\n(.*?)^```", (EXAMPLE / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+    folder, commands = copy_of("cpp_stream", tmp_path_factory.mktemp("audio"), "*.gru", "*.wav")
     assert "python train.py\n" in commands
     short = commands.replace("python train.py\n", f"python train.py --steps {STEPS}\n")
     output = run("sh", "-e", "-c", short, cwd=folder, **ENV)

@@ -1,9 +1,7 @@
 """The stream library as other projects find it: CMake's find_package and pkg-config, without libtorch."""
 
-import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,9 @@ from commands import ROOT, run
 from stream_build import CPP
 
 import gru_ext
+from examples import CMAKE_ENV, needs_cmake_and
 
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-ENV = {"PATH": PATH, "CMAKE_GENERATOR": "Ninja", "CMAKE_BUILD_PARALLEL_LEVEL": "2"}
-MISSING = [tool for tool in ("gcc", "g++", "cmake", "ninja") if shutil.which(tool, path=PATH) is None]
-
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")
+pytestmark = needs_cmake_and("gcc", "g++")
 
 USER = """
 cmake_minimum_required(VERSION 3.22)
@@ -31,9 +26,9 @@ target_link_libraries(app PRIVATE gru_ext::stream)
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where `cmake --install` put it. No libtorch is named anywhere."""
     folder = tmp_path_factory.mktemp("cmake")
-    run("cmake", "-S", ROOT, "-B", folder / "build", "-DGRU_EXT_OPS=OFF", **ENV)
-    run("cmake", "--build", folder / "build", **ENV)
-    run("cmake", "--install", folder / "build", "--prefix", folder / "installed", **ENV)
+    run("cmake", "-S", ROOT, "-B", folder / "build", "-DGRU_EXT_OPS=OFF", **CMAKE_ENV)
+    run("cmake", "--build", folder / "build", **CMAKE_ENV)
+    run("cmake", "--install", folder / "build", "--prefix", folder / "installed", **CMAKE_ENV)
     return folder / "installed"
 
 
@@ -41,9 +36,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_c_program_finds_it_by_cmake(layout: str, installed: Path, tmp_path: Path) -> None:
     prefix = installed if layout == "installed" else gru_ext.cmake_prefix_path()
     (tmp_path / "CMakeLists.txt").write_text(USER.format(source=CPP / "stream" / "c_test.c"))
-    output = run("cmake", "-S", tmp_path, "-B", tmp_path / "app", f"-DCMAKE_PREFIX_PATH={prefix}", **ENV)
+    output = run("cmake", "-S", tmp_path, "-B", tmp_path / "app", f"-DCMAKE_PREFIX_PATH={prefix}", **CMAKE_ENV)
     assert "torch" not in output.lower()
-    run("cmake", "--build", tmp_path / "app", **ENV)
+    run("cmake", "--build", tmp_path / "app", **CMAKE_ENV)
     assert run(tmp_path / "app" / "app", tmp_path) == ""
 
 
@@ -59,5 +54,5 @@ def test_pkg_config_finds_it(installed: Path, tmp_path: Path) -> None:
 def test_says_what_is_missing(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "gru_ext" / "share", tmp_path / "share")
     (tmp_path / "CMakeLists.txt").write_text(USER.format(source="main.c"))
-    output = run("cmake", f"-DCMAKE_PREFIX_PATH={tmp_path}", "-S", tmp_path, "-B", tmp_path / "app", status=1, **ENV)
+    output = run("cmake", f"-DCMAKE_PREFIX_PATH={tmp_path}", "-S", tmp_path, "-B", tmp_path / "app", status=1, **CMAKE_ENV)
     assert re.search(r"this gru_ext has no compiled stream\s+library", output), output
