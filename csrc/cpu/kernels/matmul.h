@@ -3,21 +3,30 @@
 #pragma once
 
 constexpr int kBlockK = 256;     // a packed panel of 3 vectors by 256 fits the first-level cache beside the rows of A
-constexpr int kBlockRows = 192;  // a packed block of A, 192 by 256, stays in the second-level cache
+constexpr int kBlockRows = 384;  // a packed block of A, 384 by 256, stays in the second-level cache
+static_assert(kBlockRows % kPanelRows == 0);
 
 // B is read in place if each of its panels meets so few rows of A that packing it would cost more than it saves.
 constexpr int kRowsInPlace = 2 * kTileRows;
 // With so few rows in C, B is read once and should stream: the contraction is cut short, and C is added to in the cache.
 constexpr int kFewRows = 4;
 
-template <class S>
-constexpr int64_t kPanelSize = int64_t{kBlockK} * 3 * Vec<S>::kLanes;
+// Numbers in a panel of B, and in a block of A in panels: small products do without the memory that large ones need.
+template <class T>
+int64_t panel_size(const MatmulArgs<T>& p) {
+  return (p.K < kBlockK ? p.K : kBlockK) * 3 * Vec<Compute<T>>::kLanes;
+}
+template <class T>
+int64_t block_size(const MatmulArgs<T>& p) {
+  const int64_t rows = (p.M + kPanelRows - 1) / kPanelRows * kPanelRows;
+  return (p.K < kBlockK ? p.K : kBlockK) * (rows < kBlockRows ? rows : kBlockRows);
+}
 
 // A panel of B, and a block of A if it lies transposed; nothing for short products.
 template <class T>
 int64_t matmul_scratch(const MatmulArgs<T>& p) {
   if (p.K <= kShortK || p.M <= kFewRows) return 0;
-  return kPanelSize<Compute<T>> + (p.a_col == 1 ? 0 : int64_t{kBlockRows} * kBlockK);
+  return panel_size(p) + (p.a_col == 1 ? 0 : block_size(p));
 }
 
 // Where a tile goes: the first element, and what is added to it.
@@ -25,77 +34,82 @@ template <class S>
 struct TileTarget {
   S* c;
   int64_t c_row;
-  int64_t count;  // columns inside of C
+  int64_t rows, columns;  // inside of C
   bool accumulate;
   const S* addend;  // or null
 
   TileTarget at_row(int64_t m) const {
-    return {c + m * c_row, c_row, count, accumulate, addend ? addend + m * c_row : nullptr};
+    return {c + m * c_row, c_row, rows - m, columns, accumulate, addend ? addend + m * c_row : nullptr};
   }
 };
 
-// R rows by V vectors of C from one block of the contraction.
-template <int R, int V, class S>
-GRU_EXT_FN void matmul_tile(int64_t K, const S* a, int64_t a_row, int64_t a_col, const S* b, int64_t b_row, TileTarget<S> to) {
+// R rows by V vectors from one block of the contraction; those inside of C are stored.
+template <int R, int V, class A, class S>
+GRU_EXT_FN void matmul_tile(int64_t K, A a, const S* b, int64_t b_row, TileTarget<S> to) {
   constexpr int n = Vec<S>::kLanes;
   Vec<S> acc[R][V] = {};
-  multiply_in_parts(K, a, a_row, a_col, b, b_row, acc);
+  multiply_in_parts(K, a, b, b_row, acc);
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+  for (int r = 0; r < R; ++r) {
+    if (A::kWholeTiles && r >= to.rows) break;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      const int64_t at = r * to.c_row + v * n, lanes = to.count - v * n;
+      const int64_t at = r * to.c_row + v * n, lanes = to.columns - v * n;
       Vec<S> sum = acc[r][v];
       if (to.accumulate) sum = sum + load_upto(to.c + at, lanes);
       if (to.addend) sum = sum + load_upto(to.addend + at, lanes);
       store_upto(to.c + at, sum, lanes);
     }
+  }
 }
 
-// M rows by V vectors of C from one block of the contraction.
-template <int V, class S>
-void matmul_tiles(int64_t M, int64_t K, const S* a, int64_t a_row, int64_t a_col, const S* b, int64_t b_row, TileTarget<S> to) {
+// All rows by V vectors of C from one block of the contraction.
+template <int V, class A, class S>
+void matmul_tiles(int64_t K, A a, const S* b, int64_t b_row, TileTarget<S> to) {
   // Two vectors leave registers for more rows.
   constexpr int rows_per_tile = V == 3 ? kTileRows : kTileRows + kTileRows / 2;
-  for_row_tiles<rows_per_tile>(0, M, [&](int64_t m, auto rows) {
-    matmul_tile<decltype(rows)::value, V>(K, a + m * a_row, a_row, a_col, b, b_row, to.at_row(m));
-  });
+  if constexpr (A::kWholeTiles) {
+    for (int64_t m = 0; m < to.rows; m += rows_per_tile)
+      matmul_tile<rows_per_tile, V>(K, a.from_row(m), b, b_row, to.at_row(m));
+  } else {
+    for_row_tiles<rows_per_tile>(0, to.rows, [&](int64_t m, auto rows) {
+      matmul_tile<decltype(rows)::value, V>(K, a.from_row(m), b, b_row, to.at_row(m));
+    });
+  }
 }
 
 // Rows [begin, end) of one panel, V vectors of columns from column j, and contraction k0 ... k0 + K - 1.
-template <int V, class T>
-void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, const Compute<T>* a, int64_t a_row, int64_t a_col,
-                  int64_t k0, int64_t K, int64_t j, Compute<T>* panel) {
+template <int V, class A, class T>
+void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, A a, int64_t k0, int64_t K, int64_t j,
+                  Compute<T>* panel) {
   using S = Compute<T>;
   constexpr int width = V * Vec<S>::kLanes;
   const int64_t at = begin * p.c_row + j, count = p.J - j < width ? p.J - j : width;
-  const TileTarget<S> to = {p.c + at, p.c_row, count, p.accumulate || k0 > 0,
-                            p.addend && k0 + K == p.K ? p.addend + at : nullptr};
+  const TileTarget<S> to = {
+      p.c + at, p.c_row, end - begin, count, p.accumulate || k0 > 0, p.addend && k0 + K == p.K ? p.addend + at : nullptr};
   const T* const source = p.b + k0 * p.b_row + j;
   if constexpr (sizeof(T) != 2) {
-    if (count == width && end - begin <= kRowsInPlace)
-      return matmul_tiles<V>(end - begin, K, a, a_row, a_col, source, p.b_row, to);
+    if (count == width && end - begin <= kRowsInPlace) return matmul_tiles<V>(K, a, source, p.b_row, to);
   }
   copy_panel<width>(source, p.b_row, K, count, panel);
-  matmul_tiles<V>(end - begin, K, a, a_row, a_col, static_cast<const S*>(panel), width, to);
+  matmul_tiles<V>(K, a, static_cast<const S*>(panel), width, to);
 }
 
 // All columns of rows [begin, end) for one block of the contraction. Panels are three vectors wide; a rest of one or four
 // vectors becomes one or two panels of two.
-template <class T>
-void matmul_block(const MatmulArgs<T>& p, int64_t begin, int64_t end, const Compute<T>* a, int64_t a_row, int64_t a_col,
-                  int64_t k0, int64_t K, Compute<T>* panel) {
+template <class A, class T>
+void matmul_block(const MatmulArgs<T>& p, int64_t begin, int64_t end, A a, int64_t k0, int64_t K, Compute<T>* panel) {
   constexpr int n = Vec<Compute<T>>::kLanes;
   for (int64_t j = 0; j < p.J;) {
     const int64_t vectors = (p.J - j + n - 1) / n;
     if (vectors == 1) {
-      matmul_panel<1>(p, begin, end, a, a_row, a_col, k0, K, j, panel);
+      matmul_panel<1>(p, begin, end, a, k0, K, j, panel);
       j += n;
     } else if (vectors == 2 || vectors == 4) {
-      matmul_panel<2>(p, begin, end, a, a_row, a_col, k0, K, j, panel);
+      matmul_panel<2>(p, begin, end, a, k0, K, j, panel);
       j += 2 * n;
     } else {
-      matmul_panel<3>(p, begin, end, a, a_row, a_col, k0, K, j, panel);
+      matmul_panel<3>(p, begin, end, a, k0, K, j, panel);
       j += 3 * n;
     }
   }
@@ -105,7 +119,7 @@ template <class T>
 void matmul(const MatmulArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scratch) {
   using S = Compute<T>;
   S* const panel = scratch;
-  S* const packed_a = scratch + kPanelSize<S>;
+  S* const packed_a = scratch + panel_size(p);
   if (p.K == 0 && !p.accumulate)
     for (int64_t m = begin; m < end; ++m)
       for (int64_t i = m * p.c_row; i < m * p.c_row + p.J; ++i) p.c[i] = p.addend ? p.addend[i] : 0;
@@ -120,10 +134,10 @@ void matmul(const MatmulArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scra
       const int64_t m1 = m0 + kBlockRows < end ? m0 + kBlockRows : end;
       const S* a = p.a + m0 * p.a_row + k0 * p.a_col;
       if (p.a_col == 1) {
-        matmul_block(p, m0, m1, a, p.a_row, p.a_col, k0, K, panel);
+        matmul_block(p, m0, m1, RowsInPlace<S>{a, p.a_row}, k0, K, panel);
       } else {
-        gather_rows(a, p.a_col, m1 - m0, K, packed_a, kBlockK);
-        matmul_block(p, m0, m1, packed_a, kBlockK, 1, k0, K, panel);
+        copy_row_panels<kPanelRows>(a, p.a_col, m1 - m0, K, packed_a);
+        matmul_block(p, m0, m1, RowsInPanels<S>{packed_a, kPanelRows * K}, k0, K, panel);
       }
     }
   }

@@ -1,61 +1,26 @@
 // Copies of operands in the order in which a tile reads them, in the compute type.
 #pragma once
 
-// The transpose of n rows of n numbers, row_step apart: column k in v[k].
-template <class S>
-GRU_EXT_FN void load_transposed(const S* p, int64_t row_step, Vec<S> (&v)[Vec<S>::kLanes]) {
-  constexpr int n = Vec<S>::kLanes, block = 16 / sizeof(S);
-  // Squares of 16 bytes a side: those of rows m, m + block ... come into one vector as they are loaded, which leaves only
-  // shuffles within 16 bytes.
-#pragma GCC unroll 8
-  for (int k = 0; k < n; k += block) {
-    Vec<S> w[block];
-#pragma GCC unroll 4
-    for (int m = 0; m < block; ++m) w[m] = load_parts(p + m * row_step + k, block * row_step);
-    if constexpr (block == 2) {
-      v[k] = unpack<1, false>(w[0], w[1]);
-      v[k + 1] = unpack<1, true>(w[0], w[1]);
-    } else {
-      const Vec<S> even_low = unpack<1, false>(w[0], w[1]), even_high = unpack<1, true>(w[0], w[1]);
-      const Vec<S> odd_low = unpack<1, false>(w[2], w[3]), odd_high = unpack<1, true>(w[2], w[3]);
-      v[k] = unpack<2, false>(even_low, odd_low);
-      v[k + 1] = unpack<2, true>(even_low, odd_low);
-      v[k + 2] = unpack<2, false>(even_high, odd_high);
-      v[k + 3] = unpack<2, true>(even_high, odd_high);
+// A matrix that lies transposed, in panels of R rows: dst[m / R * R * columns + k * R + m % R] = src[m + k * src_row] for
+// m < rows and k < columns; zero for the rows that the last panel lacks.
+template <int R, class S>
+GRU_EXT_FN void copy_row_panels(const S* src, int64_t src_row, int64_t rows, int64_t columns, S* dst) {
+  // Columns for all panels before the next: the lines that hold the end of one panel and the start of another are read once.
+  constexpr int64_t kColumns = 16;
+  for (int64_t begin = 0; begin < columns; begin += kColumns) {
+    const int64_t end = begin + kColumns < columns ? begin + kColumns : columns;
+    for (int64_t m = 0; m < rows; m += R) {
+      const S* from = src + begin * src_row + m;
+      S* to = dst + m * columns + begin * R;
+      for (int64_t k = begin; k < end; ++k, from += src_row, to += R) {
+        if (m + R <= rows) {
+          __builtin_memcpy(to, from, R * sizeof(S));
+        } else {
+          for (int64_t i = 0; i < R; ++i) to[i] = m + i < rows ? from[i] : 0;
+        }
+      }
     }
   }
-}
-
-// dst[k * dst_row + i] = src[i * src_row + k] for i < kLanes and k < columns.
-template <class S>
-GRU_EXT_FN void transpose_rows(const S* src, int64_t src_row, int64_t columns, S* dst, int64_t dst_row) {
-  constexpr int n = Vec<S>::kLanes;
-  Vec<S> v[n];
-  for (int64_t k = 0; k < columns; k += n) {
-    const int64_t count = columns - k < n ? columns - k : n;
-    if (count == n) {
-      load_transposed(src + k, src_row, v);
-    } else {
-      S square[n * n];
-#pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) store(square + i * n, load(src + i * src_row + k, count));
-      load_transposed(square, n, v);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i)
-      if (i < count) store(dst + (k + i) * dst_row, v[i]);
-  }
-}
-
-// dst[m * dst_row + k] = src[m + k * src_row] for m < rows and k < columns: a matrix that lies transposed, row by row.
-template <class S>
-GRU_EXT_FN void gather_rows(const S* src, int64_t src_row, int64_t rows, int64_t columns, S* dst, int64_t dst_row) {
-  // transpose_rows writes whole vectors, so the last columns go one by one.
-  constexpr int n = Vec<S>::kLanes;
-  const int64_t whole = columns / n * n;
-  for (int64_t k = 0; k < whole; k += n) transpose_rows(src + k * src_row, src_row, rows, dst + k, dst_row);
-  for (int64_t k = whole; k < columns; ++k)
-    for (int64_t m = 0; m < rows; ++m) dst[m * dst_row + k] = src[m + k * src_row];
 }
 
 // dst[k * width + j] = src[k * src_row + j] for j < count, zero for count <= j < width.

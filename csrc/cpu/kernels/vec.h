@@ -104,28 +104,6 @@ GRU_EXT_FN Vec<S> unpack(Vec<S> a, Vec<S> b) {
 #endif
 }
 
-// A vector of the 16 bytes at p, p + step, p + 2 * step ...
-template <class S>
-GRU_EXT_FN Vec<S> load_parts(const S* p, int64_t step) {
-  using Raw = typename Vec<S>::Raw;
-#if GRU_EXT_INTRINSICS == 256
-  const auto part = [&](int i)
-                        __attribute__((always_inline)) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * step)); };
-  return {(Raw)_mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1)};
-#elif GRU_EXT_INTRINSICS == 512
-  const auto part = [&](int i)
-                        __attribute__((always_inline)) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * step)); };
-  const __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1);
-  const __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(part(2)), part(3), 1);
-  return {(Raw)_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1)};
-#else
-  Raw v;
-#pragma GCC unroll 4
-  for (int i = 0; i < GRU_EXT_VEC_BYTES / 16; ++i) __builtin_memcpy(reinterpret_cast<char*>(&v) + 16 * i, p + i * step, 16);
-  return {v};
-#endif
-}
-
 // Adds the 16-byte parts of a, by halves, and stores the 16 bytes of sums.
 template <class S>
 GRU_EXT_FN void store_sum_of_parts(Vec<S> a, S* to) {
