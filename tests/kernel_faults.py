@@ -45,18 +45,8 @@ FAULTS = {
     ),
     "widened rows in each other's place": ("forward.h", "free + kGatedRows * I", "free", "default"),
     "half of the lanes not added": ("vec.h", "unpack<2, true>(first, second)", "unpack<2, false>(first, second)", "default"),
-    "transposed in another order": (
-        "pack.h",
-        "v[k + 1] = unpack<2, true>(even_low",
-        "v[k + 1] = unpack<2, true>(even_high",
-        "default",
-    ),
-    "last columns of a transposed A": (
-        "pack.h",
-        "int64_t k = whole; k < columns",
-        "int64_t k = whole + 1; k < columns",
-        "default",
-    ),
+    "every tile from the start of its panel": ("tile.h", " + m % kPanelRows, panel}", ", panel}", "default"),
+    "last row of a transposed A": ("pack.h", "m + i < rows ? from[i] : 0", "m + i + 1 < rows ? from[i] : 0", "default"),
     "rows after the last whole tile": (
         "tile.h",
         "rest_of_rows<R - 1>(n, end - n, f)",

@@ -66,8 +66,7 @@ GRU_EXT_FN void matmul_tile(int64_t K, A a, const S* b, int64_t b_row, TileTarge
 // All rows by V vectors of C from one block of the contraction.
 template <int V, class A, class S>
 void matmul_tiles(int64_t K, A a, const S* b, int64_t b_row, TileTarget<S> to) {
-  // Two vectors leave registers for more rows.
-  constexpr int rows_per_tile = V == 3 ? kTileRows : kTileRows + kTileRows / 2;
+  constexpr int rows_per_tile = V == 3 ? kTileRows : kTallTileRows;
   if constexpr (A::kWholeTiles) {
     for (int64_t m = 0; m < to.rows; m += rows_per_tile)
       matmul_tile<rows_per_tile, V>(K, a.from_row(m), b, b_row, to.at_row(m));

@@ -1,11 +1,15 @@
 // The register tile that the matrix products of the backward step are made of: R rows times V vectors of columns, K long.
 #pragma once
 
-// Rows and vectors that fit the registers beside the operands: 16 registers on SSE and AVX2, 32 on AVX-512 and NEON.
+// Rows of a tile of three vectors, and of one of fewer, that fit the registers beside the operands: 16 registers on SSE and
+// AVX2, 32 on AVX-512 and NEON. SSE has no fused multiply-add and overwrites an operand, so products take registers of their
+// own.
 #if GRU_EXT_VEC_BYTES == 64 || defined(__aarch64__)
-constexpr int kTileRows = 8;
+constexpr int kTileRows = 8, kTallTileRows = 12;
+#elif GRU_EXT_VEC_BYTES == 32
+constexpr int kTileRows = 4, kTallTileRows = 6;
 #else
-constexpr int kTileRows = 4;
+constexpr int kTileRows = 3, kTallTileRows = 4;
 #endif
 
 // The rows of A that a tile reads. At first as they lie: columns follow one another.
@@ -21,7 +25,8 @@ struct RowsInPlace {
 };
 
 // And in panels, in which columns of kPanelRows rows follow one another: a whole number of tiles, of either height.
-constexpr int kPanelRows = 3 * kTileRows;
+constexpr int kPanelRows = kTileRows == 8 ? 24 : 12;
+static_assert(kPanelRows % kTileRows == 0 && kPanelRows % kTallTileRows == 0);
 
 template <class S>
 struct RowsInPanels {
