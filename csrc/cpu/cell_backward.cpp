@@ -1,6 +1,4 @@
 // The CPU kernel of the backward op: gradients of the gates in one pass, then the matrix products that are asked for.
-#define AT_PER_OPERATOR_HEADERS
-#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -43,19 +41,19 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
   const int64_t N = hx.size(0), I = input.size(1), H = hx.size(1);
 
   // In the compute type: sums over the batch and over the gates are rounded to the dtype once, at the end.
-  const auto options = hx.options().dtype(compute_dtype(hx.scalar_type()));
-  const auto wanted = [&](size_t i, at::IntArrayRef sizes) { return output_mask[i] ? at::empty(sizes, options) : Tensor(); };
+  const at::ScalarType dtype = hx.scalar_type(), computed = compute_dtype(dtype);
+  const auto wanted = [&](size_t i, at::IntArrayRef sizes) { return output_mask[i] ? empty(sizes, computed) : Tensor(); };
   const Tensor d_input = wanted(0, {N, I}), d_hx = wanted(1, {N, H}), d_w_ih = wanted(2, {3 * H, I}),
                d_w_hh = wanted(3, {3 * H, H}), d_b_ih = wanted(4, {3 * H}), d_b_hh = wanted(5, {3 * H});
   const int64_t chunk = std::min(N, kChunkRows);
-  const Tensor d_input_gates = at::empty({chunk, 3 * H}, options), d_hidden_gates = at::empty({chunk, 3 * H}, options);
-  // The part of the gradient of the state that does not pass through W_hh.
-  const Tensor d_h = output_mask[1] ? at::empty({chunk, H}, options) : Tensor();
 
-  with_kernels(hx.scalar_type(), [&](const auto& k) {
+  with_kernels(dtype, [&](const auto& k) {
     using T = NumberOf<decltype(k)>;
     using S = Compute<T>;
-    S *const di = write<S>(d_input_gates), *const dh = write<S>(d_hidden_gates), *const direct = write<S>(d_h);
+    const Scratch<S> d_gates(2 * chunk * 3 * H), d_h(output_mask[1] ? chunk * H : 0);
+    S *const di = d_gates.data(), *const dh = di + chunk * 3 * H;
+    // The part of the gradient of the state that does not pass through W_hh.
+    S* const direct = d_h.data();
     // Once at least: an empty batch has gradients too, which are 0.
     for (int64_t n = 0; n == 0 || n < N; n += kChunkRows) {
       const int64_t rows = std::min(N - n, kChunkRows);
@@ -78,7 +76,7 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
   });
 
   // Each its own tensor: the outputs of an op may not alias each other.
-  const auto result = [&](const Tensor& t) { return t.defined() ? t.to(hx.scalar_type()) : at::empty({0}, hx.options()); };
+  const auto result = [&](const Tensor& t) { return t.defined() ? t.to(dtype) : empty({0}, dtype); };
   return {result(d_input), result(d_hx), result(d_w_ih), result(d_w_hh), result(d_b_ih), result(d_b_hh)};
 }
 

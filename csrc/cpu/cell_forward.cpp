@@ -1,6 +1,4 @@
 // The CPU kernels of the forward ops.
-#define AT_PER_OPERATOR_HEADERS
-#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -38,9 +36,10 @@ std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Ten
   const Operand x = with_contiguous_rows(input), h = with_contiguous_rows(hx), w_ih = dense(w_ih_), w_hh = dense(w_hh_);
   const Operand b_ih = dense(b_ih_), b_hh = dense(b_hh_);
   const int64_t N = hx.size(0), H = hx.size(1);
-  Tensor hy = at::empty({N, H}, hx.options());
-  Tensor saved = save ? at::empty({N, 4 * H}, hx.options()) : Tensor();
-  with_kernels(hx.scalar_type(), [&](const auto& kernels) {
+  const at::ScalarType dtype = hx.scalar_type();
+  Tensor hy = empty({N, H}, dtype);
+  Tensor saved = save ? empty({N, 4 * H}, dtype) : Tensor();
+  with_kernels(dtype, [&](const auto& kernels) {
     using T = NumberOf<decltype(kernels)>;
     forward<T>(kernels, {read<T>(x), read<T>(h), read<T>(w_ih), read<T>(w_hh), read<T>(b_ih), read<T>(b_hh), write<T>(hy),
                          write<T>(saved), N, input.size(1), H, x->stride(0), h->stride(0)});
