@@ -11,11 +11,9 @@
 namespace gru_ext::cpu {
 namespace {
 
-// Units per part of the gates pass: two cache lines of floats.
-constexpr int64_t kGateStep = 32;
-// Rows per part of a product: a multiple of every level's tile. Of fewer rows, the columns are divided: a multiple of the
-// widest panel, 3 vectors of 16.
-constexpr int64_t kRowStep = 24, kColumnStep = 96;
+// Units per part of the gates pass: a cache line of floats. Rows and columns per part of a product: fine enough for parts that
+// hardly differ. They need not fit the tiles, of which a thread has a smaller one at its borders alone.
+constexpr int64_t kGateStep = 16, kRowStep = 4, kColumnStep = 16;
 // Rows of the batch whose gate gradients exist at a time: for a large batch they stay in the cache between the pass that makes
 // them and the products that use them. A multiple of the products' blocks, so that no sum is divided differently.
 constexpr int64_t kChunkRows = 512;
@@ -26,10 +24,12 @@ void product(const CellKernels<T>& k, const MatmulArgs<T>& p) {
     const Scratch<Compute<T>> scratch(k.matmul_scratch(columns));
     k.matmul(columns, begin, end, scratch.data());
   };
-  if (p.M <= kRowStep)
-    parallel_parts(p.J, kColumnStep, p.M * p.K, [&](int64_t begin, int64_t end) { rows(p.columns(begin, end), 0, p.M); });
-  else
+  // Threads that divide the columns each pack A if it lies transposed, those that divide the rows each pack B.
+  const double of_rows = largest_share(p.M, kRowStep), of_columns = largest_share(p.J, kColumnStep);
+  if (of_rows < of_columns || (of_rows == of_columns && p.a_col != 1))
     parallel_parts(p.M, kRowStep, p.J * p.K, [&](int64_t begin, int64_t end) { rows(p, begin, end); });
+  else
+    parallel_parts(p.J, kColumnStep, p.M * p.K, [&](int64_t begin, int64_t end) { rows(p.columns(begin, end), 0, p.M); });
 }
 
 Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& input, const Tensor& hx, const Tensor& w_ih_,

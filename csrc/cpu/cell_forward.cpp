@@ -11,9 +11,9 @@
 namespace gru_ext::cpu {
 namespace {
 
-// Units per part: two cache lines of floats, so that threads do not share one. Where there are few units, the batch is divided:
-// rows per part, as the kernel takes them.
-constexpr int64_t kUnitStep = 32, kRowStep = 48;
+// Units per part: a cache line of floats, so that threads share none but at the ends of rows. Rows per part: a few of the
+// kernel's tiles, fine enough for parts that hardly differ.
+constexpr int64_t kUnitStep = 16, kRowStep = 12;
 
 template <class T>
 void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
@@ -21,9 +21,9 @@ void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
     const Scratch<Compute<T>> scratch(k.forward_scratch(rows.N, p.I, p.H));
     k.forward(rows, begin, end, scratch.data());
   };
-  const auto parts = [](int64_t size, int64_t step) { return (size + step - 1) / step; };
   const int64_t K = p.I + p.H;
-  if (parts(p.H, kUnitStep) >= std::min<int64_t>(at::get_num_threads(), parts(p.N, kRowStep)))
+  // Divided units have the weights read once by all threads together.
+  if (largest_share(p.H, kUnitStep) <= largest_share(p.N, kRowStep))
     parallel_parts(p.H, kUnitStep, 3 * p.N * K, [&](int64_t begin, int64_t end) { units(p, begin, end); });
   else
     parallel_parts(p.N, kRowStep, 3 * p.H * K, [&](int64_t begin, int64_t end) { units(p.rows(begin, end), 0, p.H); });

@@ -12,6 +12,12 @@ namespace gru_ext::cpu {
 // this many multiply-adds.
 constexpr int64_t kMinWorkPerThread = 500'000;
 
+// What the busiest thread has of [0, size) divided at multiples of `step`.
+inline double largest_share(int64_t size, int64_t step) {
+  const int64_t parts = (size + step - 1) / step, threads = at::get_num_threads();
+  return std::min(1.0, static_cast<double>((parts + threads - 1) / threads * step) / static_cast<double>(size));
+}
+
 // Calls f(begin, end) for parts of [0, size) whose borders are multiples of `step`; `work` is the number of multiply-adds in
 // one element of the range.
 template <class F>

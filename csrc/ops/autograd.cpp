@@ -75,8 +75,7 @@ Tensor cell_autograd(c10::DispatchKeySet keys, const Tensor& input, const Tensor
     return decomposition::cell(input, hx, w_ih, w_hh, b_ih, b_hh);
   if (requires_grad) return CellFunction::apply(input, hx, w_ih, w_hh, b_ih, b_hh);
   at::AutoDispatchBelowADInplaceOrView below_autograd;
-  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::_cell", "").typed<decltype(op::cell)>();
-  return op.redispatch(keys & c10::after_autograd_keyset, input, hx, w_ih, w_hh, b_ih, b_hh);
+  return op::redispatch_cell(keys & c10::after_autograd_keyset, input, hx, w_ih, w_hh, b_ih, b_hh);
 }
 
 }  // namespace

@@ -14,6 +14,11 @@ auto handle(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
 }
 
+const auto& cell_handle() {
+  static const auto op = handle<decltype(op::cell)>("gru_ext::_cell");
+  return op;
+}
+
 }  // namespace
 
 Tensor gru_cell(const Tensor& input, const OptionalTensor& hx, const Tensor& w_ih, const Tensor& w_hh,
@@ -26,8 +31,12 @@ namespace op {
 
 Tensor cell(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
             const OptionalTensor& b_hh) {
-  static const auto op = handle<decltype(cell)>("gru_ext::_cell");
-  return op.call(input, hx, w_ih, w_hh, b_ih, b_hh);
+  return cell_handle().call(input, hx, w_ih, w_hh, b_ih, b_hh);
+}
+
+Tensor redispatch_cell(c10::DispatchKeySet keys, const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
+                       const OptionalTensor& b_ih, const OptionalTensor& b_hh) {
+  return cell_handle().redispatch(keys, input, hx, w_ih, w_hh, b_ih, b_hh);
 }
 
 std::tuple<Tensor, Tensor> cell_forward(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,

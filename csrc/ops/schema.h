@@ -22,7 +22,11 @@ namespace op {
 Tensor cell(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh, const OptionalTensor& b_ih,
             const OptionalTensor& b_hh);
 
-// The same, and saved [N, 4H] = r | z | n | q of each row; saved is [0] if save is false.
+// The same from the first of `keys` on, for a kernel that hands its call down.
+Tensor redispatch_cell(c10::DispatchKeySet keys, const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
+                       const OptionalTensor& b_ih, const OptionalTensor& b_hh);
+
+// cell's result, and saved [N, 4H] = r | z | n | q of each row; saved is [0] if save is false.
 std::tuple<Tensor, Tensor> cell_forward(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh,
                                         const OptionalTensor& b_ih, const OptionalTensor& b_hh, bool save);
 
