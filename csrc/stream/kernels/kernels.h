@@ -7,7 +7,7 @@
 namespace gru_ext::stream {
 
 // Rows (streams of a batch, or steps whose inputs are known) that share one reading of the weights.
-constexpr int64_t kBlockRows = 8;
+constexpr int64_t kBlockRows = 16;
 
 // Vectors of the result that a single row computes at a time.
 constexpr int64_t kGroup = 12;

@@ -16,19 +16,31 @@ struct Activations {
   }
 };
 
-// R rows from n on and C vectors from the j-th on of a group that is `group` vectors wide and whose words begin at w.
+// Where the product of a group of vectors goes on: its words begin at w, and its first vector is the j-th of the matrix.
+struct Group {
+  const uint32_t* w;
+  int64_t vectors, j;
+};
+
+// Words of a row of activations that all tiles of rows meet before the next: their weights stay in the first-level cache.
+constexpr int64_t kBlockWords = 64;
+
+// R rows from n on, and C vectors of a group from c0 on, for the words from k to end. Sums that are not finished wait in
+// `sums`.
 template <class W, int R, int C>
-GRU_EXT_FN void product_tile(const Matrix& m, const Activations<W>& a, int64_t n, const uint32_t* w, int64_t group, int64_t j,
-                             float* to) {
+GRU_EXT_FN void product_tile(const Matrix& m, const Activations<W>& a, int64_t n, const Group& group, int64_t c0, int64_t k,
+                             int64_t end, typename W::Sum (&sums)[R][C], float* to) {
   constexpr int lanes = VecF::kLanes;
+  const int64_t column = (group.j + c0) * lanes;
   typename W::Sum sum[R][C];
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 12
-    for (int c = 0; c < C; ++c) sum[r][c] = W::start(m.offset + (j + c) * lanes);
+    for (int c = 0; c < C; ++c) sum[r][c] = k == 0 ? W::start(m.offset + column + c * lanes) : sums[r][c];
 
   const typename W::Activation* word = a.words + n * a.row;
-  for (int64_t k = 0; k < a.row; ++k, w += group * lanes) {
+  const uint32_t* w = group.w + (k * group.vectors + c0) * lanes;
+  for (; k < end; ++k, w += group.vectors * lanes) {
     if constexpr (R == 1) {
       // The weights go by in the order in which they lie in memory.
       typename W::Factor factor[W::kParts];
@@ -58,34 +70,48 @@ GRU_EXT_FN void product_tile(const Matrix& m, const Activations<W>& a, int64_t n
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 12
-    for (int c = 0; c < C; ++c)
-      store(to + (n + r) * m.J + (j + c) * lanes, W::finish(sum[r][c], m.scale + (j + c) * lanes, a.scale[n + r]));
+    for (int c = 0; c < C; ++c) {
+      if (end < a.row)
+        sums[r][c] = sum[r][c];
+      else
+        store(to + (n + r) * m.J + column + c * lanes, W::finish(sum[r][c], m.scale + column + c * lanes, a.scale[n + r]));
+    }
 }
 
-// R rows and a whole group from the j-th vector on: as many vectors at a time as registers allow, then fewer.
+// Rows [begin, end), in tiles of R, and C vectors of a group from c0 on.
 template <class W, int R, int C>
-GRU_EXT_FN void product_group(const Matrix& m, const Activations<W>& a, int64_t n, const uint32_t* w, int64_t group, int64_t j,
-                              int64_t done, float* to) {
-  for (; done + C <= group; done += C) product_tile<W, R, C>(m, a, n, w + done * VecF::kLanes, group, j + done, to);
+GRU_EXT_FN void product_columns(const Matrix& m, const Activations<W>& a, int64_t begin, int64_t end, const Group& group,
+                                int64_t c0, float* to) {
+  // There is one tile of fewer rows at most.
+  constexpr bool many = R == kTileRows;
+  typename W::Sum sums[many ? kBlockRows / R : 1][R][C];
+  const int64_t block = many ? kBlockWords : a.row;
+  for (int64_t k = 0; k < a.row; k += block)
+    for (int64_t n = begin; n < end; n += R)
+      product_tile<W, R, C>(m, a, n, group, c0, k, a.row - k < block ? a.row : k + block, sums[(n - begin) / R], to);
+}
+
+// Rows [begin, end), in tiles of R, and a whole group: as many vectors at a time as registers allow, then fewer.
+template <class W, int R, int C>
+GRU_EXT_FN void product_group(const Matrix& m, const Activations<W>& a, int64_t begin, int64_t end, const Group& group,
+                              int64_t c0, float* to) {
+  for (; c0 + C <= group.vectors; c0 += C) product_columns<W, R, C>(m, a, begin, end, group, c0, to);
   if constexpr (C > 3)
-    product_group<W, R, C / 2>(m, a, n, w, group, j, done, to);
+    product_group<W, R, C / 2>(m, a, begin, end, group, c0, to);
   else if constexpr (C > 1)
-    product_group<W, R, 1>(m, a, n, w, group, j, done, to);
+    product_group<W, R, 1>(m, a, begin, end, group, c0, to);
 }
 
 // to [rows, J] = numbers W^T, where the rows of numbers [rows, K] are number_row apart; memory takes the activations.
 template <class W>
 void product(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to) {
   const Activations<W> a(rows, numbers, number_row, m.K, memory);
-  const int64_t vectors = m.J / VecF::kLanes;
-  const uint32_t* w = m.w;
-  for (int64_t j = 0; j < vectors; j += kGroup) {
-    const int64_t group = vectors - j < kGroup ? vectors - j : kGroup;
-    int64_t n = 0;
-    for (; n + kTileRows <= rows; n += kTileRows)
-      product_group<W, kTileRows, W::kSums / kTileRows>(m, a, n, w, group, j, 0, to);
-    for (; n + 2 <= rows; n += 2) product_group<W, 2, W::kSums / 2>(m, a, n, w, group, j, 0, to);
-    if (n < rows) product_group<W, 1, kGroup>(m, a, n, w, group, j, 0, to);
-    w += a.row * group * VecF::kLanes;
+  const int64_t vectors = m.J / VecF::kLanes, in_tiles = rows / kTileRows * kTileRows, in_pairs = rows / 2 * 2;
+  for (Group group = {m.w, kGroup, 0}; group.j < vectors; group.j += kGroup) {
+    if (vectors - group.j < kGroup) group.vectors = vectors - group.j;
+    if (in_tiles > 0) product_group<W, kTileRows, W::kSums / kTileRows>(m, a, 0, in_tiles, group, 0, to);
+    if (in_tiles < in_pairs) product_group<W, 2, W::kSums / 2>(m, a, in_tiles, in_pairs, group, 0, to);
+    if (in_pairs < rows) product_group<W, 1, kGroup>(m, a, in_pairs, rows, group, 0, to);
+    group.w += a.row * group.vectors * VecF::kLanes;
   }
 }

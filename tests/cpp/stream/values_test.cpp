@@ -55,7 +55,7 @@ void name(const char* what, const Packed& packed, int64_t I, int64_t H) {
 void check_many(const Packed& packed, int64_t I, int64_t state, int64_t out, Random& random) {
   const void* model = packed.get();
   float* scratch = packed.scratch.data();
-  for (const int64_t count : {1, 2, 3, 5, 8, 13}) {
+  for (const int64_t count : {1, 2, 3, 5, 8, 13, 16, 21}) {
     const Rows rows(count, I, state, random);
     const Buffer<float> h(state), y(count * out), together(state);
     copy(h.data(), rows.h.data(), state);
