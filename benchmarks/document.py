@@ -96,7 +96,10 @@ def _run(run: Run) -> Iterable[str]:
     ]
     if run.limits is not None:
         rates = [f"{rate / 1e3:.0f} GB/s from {_bytes(int(size))}" for size, rate in run.limits["bytes_per_us"].items()]
-        lines.append(f"Limits: {run.limits['operations_per_us'] / 1e3:.0f} GFLOP/s; {', '.join(rates)}.")
+        lines.append(
+            f"Limits: {run.limits['operations_per_us'] / 1e3:.0f} GFLOP/s; {', '.join(rates)}; "
+            f"{run.limits['autograd_us']:.0f} us for one operator and its gradients."
+        )
     if report.busy(about):
         lines.append(f"The machine was BUSY (load average {about['load_average']}): do not rely on these times.")
     yield "\n".join(lines)
@@ -143,7 +146,8 @@ def _not_faster(runs: Sequence[Run]) -> Iterable[str]:
 def _targets(runs: Sequence[Run]) -> Iterable[str]:
     yield (
         f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
-        f"the share of that limit that the target asks for: above 100 % the target is out of reach here."
+        f"the share of that limit that the target asks for: above 100 % the target is out of reach here. In training torch's "
+        f"autograd, as measured for one operator without arithmetic, comes on top of the limit."
     )
     rows = []
     for run in targets.plain(runs):

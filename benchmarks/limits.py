@@ -1,11 +1,13 @@
 """What this processor can do at most, measured, and what part of that a step reaches.
 
 A step cannot be quicker than its float32 multiplications and additions at the rate of the arithmetic units, nor than reading
-its weights at the rate at which memory, or the cache that holds them, is read.
+its weights at the rate at which memory, or the cache that holds them, is read. One that trains takes besides what torch's
+autograd takes for any operator.
 """
 
 import ctypes
 import platform
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,9 @@ from .workloads import Cell
 _SOURCE = Path(__file__).with_suffix(".cpp")
 # What a kernel of a level is compiled for. They are x86's; elsewhere there is one level.
 _PROCESSORS = {"default": "x86-64", "avx2": "haswell"}
+
+# Tensors whose gradients a step is asked for: x, h, and the four parameters.
+_LEAVES = 6
 
 
 def why_unavailable(dtype: torch.dtype) -> Optional[str]:
@@ -66,10 +71,26 @@ class Limits:
                 self._bandwidths[count] = sum(rates) / 1e6
         return self._bandwidths[count]
 
+    @cached_property
+    def autograd_us(self) -> float:
+        """The least time of one operator with as many inputs as the cell has, and of their gradients, called from Python.
+
+        The operator is torch.stack of single numbers.
+        """
+        leaves = [torch.zeros(1, requires_grad=True) for _ in range(_LEAVES)]
+        grad, calls, least = torch.ones(_LEAVES, 1), 20, float("inf")
+        end = time.perf_counter() + self.seconds
+        while (start := time.perf_counter()) < end or least == float("inf"):
+            for _ in range(calls):
+                torch.autograd.grad(torch.stack(leaves), leaves, grad)
+            least = min(least, (time.perf_counter() - start) / calls * 1e6)
+        return least
+
     def measured(self) -> dict[str, Any]:
-        """The rates that were asked for until now: operations per microsecond, bytes per microsecond by size in bytes."""
+        """operations_per_us, autograd_us, and bytes per microsecond of the sizes in bytes that were asked for until now."""
         return {
             "operations_per_us": self.operations_per_us,
+            "autograd_us": self.autograd_us,
             "bytes_per_us": {4 * count * self.threads: rate for count, rate in sorted(self._bandwidths.items())},
         }
 

@@ -11,7 +11,7 @@ from .runner import Measured, Options, Quartiles, Result, Skipped
 from .workloads import Cell
 
 #: Goes up when a reader of the JSON has to change.
-FORMAT = 1
+FORMAT = 2
 
 # In CPUs: a load average keeps traces of the minute before, such as the start of this very program.
 _SLACK = 0.5

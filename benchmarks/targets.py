@@ -1,7 +1,8 @@
 """What is aimed at, as data, and whether stored results reach it.
 
-A target that the processor forbids is told apart from one that is merely missed: where even a step at the limit, the longer of
-its arithmetic and its reading of the weights, would not be quick enough, no kernel can reach it on that machine.
+A target that the machine forbids is told apart from one that is merely missed: where even a step at the limit, the longer of
+its arithmetic and its reading of the weights, would not be quick enough, no kernel can reach it on that machine. In training
+what torch's autograd takes for any operator is added to that.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +47,7 @@ Size = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One target in one case. `most` is what a step at the processor's limit would reach, where the limit is known."""
+    """One target in one case. `most` is what a step at the machine's limit would reach, where the limit is known."""
 
     case: str
     wanted: float
@@ -84,13 +85,17 @@ def ratios(run: Run, mode: Mode) -> list[Verdict]:
     for result, reference, ours in run.measured(mode):
         targets = RATIOS.get(size_of(result))
         if targets is not None and result.case.workload.name.startswith("grid"):
-            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, _most(result, reference)))
+            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, _most(run, result, reference)))
     return found
 
 
-def _most(result: Result, other: Measured) -> Optional[float]:
+def _most(run: Run, result: Result, other: Measured) -> Optional[float]:
     """How many times as fast as another a step at the limit would be."""
-    return None if result.limit is None else other.microseconds.median / result.limit
+    if result.limit is None or run.limits is None:
+        return None
+    # Of T steps autograd goes through all at once, which has not been measured.
+    autograd = run.limits["autograd_us"] if result.case.mode is Mode.TRAINING else 0
+    return other.microseconds.median / (result.limit + autograd)
 
 
 def _name(run: Run, result: Result) -> str:
@@ -130,10 +135,11 @@ def _against(
     def verdicts(runs: Sequence[Run]) -> list[Verdict]:
         found = []
         for run, result, ours, size in _single_steps(runs, modes):
-            rivals = {name: peer.ratio.median for name, peer in run.rivals(result).items() if chosen(name)}
+            rivals = {name: peer for name, peer in run.rivals(result).items() if chosen(name)}
             if rivals and applies(size):
-                best = max(rivals, key=rivals.__getitem__)
-                found.append(Verdict(f"{_name(run, result)} ({best})", least, ours.ratio.median / rivals[best]))
+                best = max(rivals, key=lambda name: rivals[name].ratio.median)
+                ratio, most = ours.ratio.median / rivals[best].ratio.median, _most(run, result, rivals[best])
+                found.append(Verdict(f"{_name(run, result)} ({best})", least, ratio, most))
         return found
 
     return verdicts
@@ -151,7 +157,7 @@ def _two_threads(least: float, applies: Callable[[Size], bool]) -> Callable[[Seq
                     size, before = size_of(result), alone.get((run.memory, result.case.name))
                     if before is not None and size is not None and applies(size):
                         ratio = before.microseconds.median / ours.microseconds.median
-                        found.append(Verdict(_name(run, result), least, ratio, _most(result, before)))
+                        found.append(Verdict(_name(run, result), least, ratio, _most(run, result, before)))
         return found
 
     return verdicts
@@ -162,7 +168,8 @@ def _at_level(level: str) -> Callable[[Sequence[Run]], list[Verdict]]:
         cases = ((run, case) for run in runs if run.level == level for mode in Mode for case in run.measured(mode))
         # The upper quartile: slower beyond the spread is what must not be.
         return [
-            Verdict(_name(run, result), 1, ours.ratio.q3, _most(result, reference)) for run, (result, reference, ours) in cases
+            Verdict(_name(run, result), 1, ours.ratio.q3, _most(run, result, reference))
+            for run, (result, reference, ours) in cases
         ]
 
     return verdicts
