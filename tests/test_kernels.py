@@ -113,6 +113,17 @@ def test_sixteen_bit_numbers(level: str, build: Build, runnable: list[str]) -> N
     assert run(build.of_level("conversions_test", level)).count(": ok") == 4
 
 
+@needs("objdump")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the instructions of x86")
+@pytest.mark.parametrize("level", [level for level in LEVELS if level.startswith("avx")])
+def test_products_keep_their_sums_in_registers(level: str, build: Build, kernels_test: Path) -> None:
+    """A loop that is not unrolled to its end leaves what it indexes in memory, whence each addition takes it."""
+    listing = run("objdump", "-d", "--no-show-raw-insn", build.object(wrapper(level)))
+    functions = re.findall(r"<(\w*matmul_tiles\w*)[^>]*>:\n(.+?)(?:\n\n|\Z)", listing, re.DOTALL)
+    additions = [line for _, code in functions for line in code.splitlines() if "vfmadd" in line]
+    assert additions and [line for line in additions if re.search(r"vfmadd213p[sd] +\S*\(%r", line)] == []
+
+
 # A prime number of bit patterns between those tried, so that the low bits take every value.
 STRIDE = "61"
 

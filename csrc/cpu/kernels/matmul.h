@@ -49,7 +49,7 @@ GRU_EXT_FN void matmul_tile(int64_t K, A a, const S* b, int64_t b_row, TileTarge
   constexpr int n = Vec<S>::kLanes;
   Vec<S> acc[R][V] = {};
   multiply_in_parts(K, a, b, b_row, acc);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
     if (A::kWholeTiles && r >= to.rows) break;
 #pragma GCC unroll 4

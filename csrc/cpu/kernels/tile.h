@@ -46,7 +46,7 @@ GRU_EXT_FN void multiply_tile(int64_t K, A a, const S* b, int64_t b_row, Vec<S> 
     Vec<S> column[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) column[v] = load(b + v * Vec<S>::kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
       const auto row = Vec<S>::broadcast(a.at(r, 0));
 #pragma GCC unroll 4
@@ -68,7 +68,7 @@ GRU_EXT_FN void multiply_in_parts(int64_t K, A a, const S* b, int64_t b_row, Vec
   for (int64_t k = kPartK; k < K; k += kPartK) {
     Vec<S> part[R][V] = {};
     multiply_tile(K - k < kPartK ? K - k : kPartK, a.from_column(k), b + k * b_row, b_row, part);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) acc[r][v] = acc[r][v] + part[r][v];
