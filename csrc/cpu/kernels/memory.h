@@ -34,6 +34,9 @@ GRU_EXT_FN Raw16 narrow(VecF a, Half) { return (Raw16)_mm512_maskz_cvtps_ph(0xff
 #elif GRU_EXT_INTRINSICS == 256
 GRU_EXT_FN VecF widen(Raw16 bits, Half) { return {(VecF::Raw)_mm256_cvtph_ps((__m128i)bits)}; }
 GRU_EXT_FN Raw16 narrow(VecF a, Half) { return (Raw16)_mm256_cvtps_ph((__m256)a.v, _MM_FROUND_TO_NEAREST_INT); }
+#elif defined(__aarch64__) && GRU_EXT_VEC_BYTES == 16
+GRU_EXT_FN VecF widen(Raw16 bits, Half) { return {(VecF::Raw)vcvt_f32_f16((float16x4_t)bits)}; }
+GRU_EXT_FN Raw16 narrow(VecF a, Half) { return (Raw16)vcvt_f16_f32((float32x4_t)a.v); }
 #else
 // IEEE binary16 by integer arithmetic: exponent bias 15 against 127, 10 bits of fraction against 23.
 GRU_EXT_FN VecF widen(Raw16 half, Half) {
