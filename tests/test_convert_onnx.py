@@ -74,7 +74,10 @@ def test_other_dtypes(dtype: str) -> None:
 
 
 def test_options_that_say_what_is_usual() -> None:
-    from_onnx(model(direction="forward", layout=0, activations=["Sigmoid", "tanh"]))
+    (plain,), (said,) = (
+        from_onnx(proto).layers for proto in (model(), model(direction="forward", layout=0, activations=["Sigmoid", "tanh"]))
+    )
+    assert all(torch.equal(tensor, getattr(said, name)) for name, tensor in plain.items())
 
 
 @pytest.mark.filterwarnings("ignore:.*legacy TorchScript-based ONNX export:DeprecationWarning")

@@ -12,10 +12,10 @@ namespace gru_ext::cpu {
 // this many multiply-adds.
 constexpr int64_t kMinWorkPerThread = 500'000;
 
-// What the busiest thread has of [0, size) divided at multiples of `step`.
+// The share of [0, size) that the busiest thread has when it is divided at multiples of `step`; of nothing, 1.
 inline double largest_share(int64_t size, int64_t step) {
-  const int64_t parts = (size + step - 1) / step, threads = at::get_num_threads();
-  return std::min(1.0, static_cast<double>((parts + threads - 1) / threads * step) / static_cast<double>(size));
+  const int64_t largest = at::divup(at::divup(size, step), at::get_num_threads()) * step;
+  return largest < size ? static_cast<double>(largest) / static_cast<double>(size) : 1;
 }
 
 // Calls f(begin, end) for parts of [0, size) whose borders are multiples of `step`; `work` is the number of multiply-adds in
@@ -23,7 +23,7 @@ inline double largest_share(int64_t size, int64_t step) {
 template <class F>
 void parallel_parts(int64_t size, int64_t step, int64_t work, const F& f) {
   const int64_t grain = kMinWorkPerThread / std::max<int64_t>(1, work * step);
-  at::parallel_for(0, (size + step - 1) / step, std::max<int64_t>(1, grain),
+  at::parallel_for(0, at::divup(size, step), std::max<int64_t>(1, grain),
                    [&](int64_t begin, int64_t end) { f(begin * step, std::min(end * step, size)); });
 }
 

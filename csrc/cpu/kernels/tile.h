@@ -12,19 +12,20 @@ constexpr int kTileRows = 4, kTallTileRows = 6;
 constexpr int kTileRows = 3, kTallTileRows = 4;
 #endif
 
-// The rows of A that a tile reads. At first as they lie: columns follow one another.
+// The rows of A that a tile reads, from a column on; first(r) is the number of row r in that column. As they lie, columns
+// follow one another.
 template <class S>
 struct RowsInPlace {
   static constexpr bool kWholeTiles = false;
   const S* a;
   int64_t row;  // from a row to the next
 
-  GRU_EXT_FN S at(int r, int64_t k) const { return a[r * row + k]; }
+  GRU_EXT_FN S first(int r) const { return a[r * row]; }
   GRU_EXT_FN RowsInPlace from_row(int64_t m) const { return {a + m * row, row}; }
   GRU_EXT_FN RowsInPlace from_column(int64_t k) const { return {a + k, row}; }
 };
 
-// And in panels, in which columns of kPanelRows rows follow one another: a whole number of tiles, of either height.
+// In panels, columns of kPanelRows rows follow one another: a whole number of tiles, of either height.
 constexpr int kPanelRows = kTileRows == 8 ? 24 : 12;
 static_assert(kPanelRows % kTileRows == 0 && kPanelRows % kTallTileRows == 0);
 
@@ -34,12 +35,12 @@ struct RowsInPanels {
   const S* a;
   int64_t panel;  // from a panel to the next
 
-  GRU_EXT_FN S at(int r, int64_t k) const { return a[k * kPanelRows + r]; }
+  GRU_EXT_FN S first(int r) const { return a[r]; }
   GRU_EXT_FN RowsInPanels from_row(int64_t m) const { return {a + m / kPanelRows * panel + m % kPanelRows, panel}; }
   GRU_EXT_FN RowsInPanels from_column(int64_t k) const { return {a + k * kPanelRows, panel}; }
 };
 
-// acc[r][v] += sum over k of a.at(r, k) * b[k * b_row + v * kLanes ...]
+// acc[r][v] += sum over k of A[r][k] * b[k * b_row + v * kLanes ...]
 template <int R, int V, class A, class S>
 GRU_EXT_FN void multiply_tile(int64_t K, A a, const S* b, int64_t b_row, Vec<S> (&acc)[R][V]) {
   for (int64_t k = 0; k < K; ++k) {
@@ -48,7 +49,7 @@ GRU_EXT_FN void multiply_tile(int64_t K, A a, const S* b, int64_t b_row, Vec<S> 
     for (int v = 0; v < V; ++v) column[v] = load(b + v * Vec<S>::kLanes);
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      const auto row = Vec<S>::broadcast(a.at(r, 0));
+      const auto row = Vec<S>::broadcast(a.first(r));
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) acc[r][v] = fma(row, column[v], acc[r][v]);
     }
