@@ -18,13 +18,17 @@ import gru_ext
 
 CPP = ROOT / "tests" / "cpp"
 FLAGS = (ROOT / "compile_flags.txt").read_text().split()
-LEVELS = ["default", "avx2", "avx512", "wide"]
+# Those with kernels of every kind, and those with bfloat16 products of pairs alone, which are added to the level below.
+WHOLE_LEVELS = ["default", "avx2", "avx512", "wide"]
+DOT_LEVELS = ["avx512_vnni_bf16", "wide_dot"]
+LEVELS = WHOLE_LEVELS + DOT_LEVELS
+WIDE_LEVELS = ["wide", "wide_dot"]  # that only tests have
 
 pytestmark = needs_compiler
 
 
 def wrapper(level: str, root: Path = ROOT) -> Path:
-    return CPP / "isa_wide.cpp" if level == "wide" else root / "csrc" / "cpu" / "kernels" / f"isa_{level}.cpp"
+    return (CPP if level in WIDE_LEVELS else root / "csrc" / "cpu" / "kernels") / f"isa_{level}.cpp"
 
 
 def level_flags(level: str) -> list[str]:
@@ -50,7 +54,7 @@ class Build:
         if not target.exists():
             # Optimising vectors that no instruction handles takes minutes, and the tests of them seconds. But without it,
             # functions that throw nothing refer to what exceptions need.
-            slow_to_compile = ["-O0", "-g0", "-fno-exceptions"] if source.stem == "isa_wide" else []
+            slow_to_compile = ["-O0", "-g0", "-fno-exceptions"] if source.stem.startswith("isa_wide") else []
             run(self.compiler, *self.flags, *slow_to_compile, *flags, "-c", source, "-o", target)
         return target
 
@@ -88,12 +92,12 @@ def kernels_test(build: Build) -> Path:
 
 @pytest.fixture(scope="module")
 def runnable(kernels_test: Path) -> list[str]:
-    """The levels that this processor runs, best last, without the one that only tests have."""
-    return run(kernels_test, "--list").split()[:-1]
+    """The levels that this processor runs, best last, without those that only tests have."""
+    return [level for level in run(kernels_test, "--list").split() if level not in WIDE_LEVELS]
 
 
 def skip_unless_runnable(level: str, runnable: list[str]) -> None:
-    if level not in [*runnable, "wide"]:
+    if level not in [*runnable, *WIDE_LEVELS]:
         pytest.skip(f"this processor does not run {level}")
 
 
@@ -107,7 +111,7 @@ def test_refuses_a_level_that_is_not_there(kernels_test: Path) -> None:
     assert "usage" in run(kernels_test, "nonsense", status=2)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", WHOLE_LEVELS)
 def test_sixteen_bit_numbers(level: str, build: Build, runnable: list[str]) -> None:
     skip_unless_runnable(level, runnable)
     assert run(build.of_level("conversions_test", level)).count(": ok") == 4
@@ -115,7 +119,7 @@ def test_sixteen_bit_numbers(level: str, build: Build, runnable: list[str]) -> N
 
 @needs("objdump")
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the instructions of x86")
-@pytest.mark.parametrize("level", [level for level in LEVELS if level.startswith("avx")])
+@pytest.mark.parametrize("level", [level for level in WHOLE_LEVELS if level.startswith("avx")])
 def test_products_keep_their_sums_in_registers(level: str, build: Build, kernels_test: Path) -> None:
     """A loop that is not unrolled to its end leaves what it indexes in memory, whence each addition takes it."""
     listing = run("objdump", "-d", "--no-show-raw-insn", build.object(wrapper(level)))
@@ -124,19 +128,27 @@ def test_products_keep_their_sums_in_registers(level: str, build: Build, kernels
     assert additions and [line for line in additions if re.search(r"vfmadd213p[sd] +\S*\(%r", line)] == []
 
 
+@needs("objdump")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the instructions of x86")
+def test_bfloat16_is_multiplied_in_pairs(build: Build, kernels_test: Path) -> None:
+    listing = run("objdump", "-d", "--no-show-raw-insn", build.object(wrapper("avx512_vnni_bf16")))
+    assert "vdpbf16ps" in listing and "vfmadd" in listing  # the sums; the gates
+
+
 # A prime number of bit patterns between those tried, so that the low bits take every value.
 STRIDE = "61"
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", WHOLE_LEVELS)
 def test_activations(level: str, build: Build, runnable: list[str]) -> None:
     """The level that runs on this machine is walked through every float, the others through a sample."""
     skip_unless_runnable(level, runnable)
-    run(build.of_level("activations_test", level), *([] if level == runnable[-1] else [STRIDE]))
+    best = [name for name in runnable if name in WHOLE_LEVELS][-1]
+    run(build.of_level("activations_test", level), *([] if level == best else [STRIDE]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", WHOLE_LEVELS)
 def test_activations_of_every_float(level: str, build: Build, runnable: list[str]) -> None:
     skip_unless_runnable(level, runnable)
     run(build.of_level("activations_test", level))
@@ -148,7 +160,7 @@ def test_activations_of_every_float(level: str, build: Build, runnable: list[str
 def test_default_level_of_arm(tmp_path: Path) -> None:
     """NEON, cross-compiled and run in emulation."""
     arm = Build(tmp_path, "-std=c++17", "-static", compiler="aarch64-linux-gnu-g++")
-    assert run("qemu-aarch64-static", arm.kernels_test(["default", "wide"], []), "default").count(" ok\n") == 12
+    assert run("qemu-aarch64-static", arm.kernels_test(["default", *WIDE_LEVELS], []), "default").count(" ok\n") == 12
     for name, stride in (("activations_test", "6007"), ("conversions_test", "")):
         run("qemu-aarch64-static", arm.of_level(name, "default"), *filter(None, [stride]))
 
@@ -165,8 +177,8 @@ def test_sanitizers(build: Build, runnable: list[str], tmp_path: Path) -> None:
         "-fno-sanitize-recover=all",
         "-fno-omit-frame-pointer",
     )
-    others = [build.object(wrapper(level)) for level in LEVELS if level not in [*runnable, "wide"]]
-    run(sanitized.kernels_test([*runnable, "wide"], others), UBSAN_OPTIONS="print_stacktrace=1")
+    others = [build.object(wrapper(level)) for level in LEVELS if level not in [*runnable, *WIDE_LEVELS]]
+    run(sanitized.kernels_test([*runnable, *WIDE_LEVELS], others), UBSAN_OPTIONS="print_stacktrace=1")
 
 
 @pytest.mark.slow

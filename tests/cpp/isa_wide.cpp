@@ -5,4 +5,5 @@
 #define GRU_EXT_KERNELS kernels_wide
 #define GRU_EXT_VEC_BYTES 64
 #define GRU_EXT_INTRINSICS 0
+#define GRU_EXT_DOT 0
 #include "cpu/kernels/kernels-inl.h"

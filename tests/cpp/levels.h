@@ -1,4 +1,4 @@
-// The levels under test: those of the library that this processor runs, and one of the tests' own.
+// The levels under test: those of the library that this processor runs, and two of the tests' own.
 #pragma once
 
 #include "cpu/kernels/kernels.h"
@@ -7,5 +7,8 @@ namespace gru_ext::cpu {
 
 // Vectors as wide as those of AVX-512 without any intrinsics: its register tiles, transpositions and row ends, on any machine.
 extern const Kernels kernels_wide;
+
+// Products of pairs of bfloat16 in plain code, at that width.
+extern const Bf16Dots kernels_wide_dot;
 
 }  // namespace gru_ext::cpu

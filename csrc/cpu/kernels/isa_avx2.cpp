@@ -6,6 +6,7 @@
 #define GRU_EXT_KERNELS kernels_avx2
 #define GRU_EXT_VEC_BYTES 32
 #define GRU_EXT_INTRINSICS 256
+#define GRU_EXT_DOT 0
 GRU_EXT_TARGET_BEGIN("avx2,fma,f16c")
 #include "cpu/kernels/kernels-inl.h"
 GRU_EXT_TARGET_END

@@ -5,4 +5,5 @@
 #define GRU_EXT_KERNELS kernels_default
 #define GRU_EXT_VEC_BYTES 16
 #define GRU_EXT_INTRINSICS 0
+#define GRU_EXT_DOT 0
 #include "cpu/kernels/kernels-inl.h"

@@ -1,6 +1,7 @@
 // The kernels of one level, and their table. Included once by each isa_LEVEL.cpp, inside its target, with GRU_EXT_LEVEL,
-// GRU_EXT_KERNELS, GRU_EXT_VEC_BYTES and GRU_EXT_INTRINSICS (0, 256 or 512) defined. No include guard is needed and nothing
-// here may include a header of std.
+// GRU_EXT_KERNELS, GRU_EXT_VEC_BYTES, GRU_EXT_INTRINSICS (0, 256 or 512) and GRU_EXT_DOT defined. GRU_EXT_DOT is 1 where the
+// level has instructions that add up products of bfloat16: the table is of the kernels that use them alone. No include guard is
+// needed and nothing here may include a header of std.
 #define GRU_EXT_STRING_(text) #text
 #define GRU_EXT_STRING(text) GRU_EXT_STRING_(text)
 
@@ -13,11 +14,22 @@ namespace {
 // Each of these builds on the ones above it.
 #include "cpu/kernels/vec.h"
 #include "cpu/kernels/memory.h"
+#include "cpu/kernels/lane_sums.h"
 #include "cpu/kernels/activations.h"
 #include "cpu/kernels/tile.h"
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/step.h"
+#include "cpu/kernels/dots.h"
+#if GRU_EXT_DOT
+#include "cpu/kernels/bf16_dot.h"
+#include "cpu/kernels/bf16_dots.h"
+#endif
 #include "cpu/kernels/forward.h"
+#if GRU_EXT_DOT
+}  // namespace
+
+const Bf16Dots GRU_EXT_KERNELS = {GRU_EXT_STRING(GRU_EXT_LEVEL), {forward<BFloat16>, forward_scratch<BFloat16>}};
+#else
 #include "cpu/kernels/gates_backward.h"
 #include "cpu/kernels/matmul_short.h"
 #include "cpu/kernels/matmul.h"
@@ -37,5 +49,6 @@ constexpr CellKernels<T> cell_kernels() {
 
 const Kernels GRU_EXT_KERNELS = {GRU_EXT_STRING(GRU_EXT_LEVEL), cell_kernels<float>(), cell_kernels<double>(),
                                  cell_kernels<BFloat16>(), cell_kernels<Half>()};
+#endif
 
 }  // namespace gru_ext::cpu

@@ -94,11 +94,14 @@ struct MatmulArgs {
 // Each kernel works on a part of its output, [begin, end), that the caller may give to one of several threads. The numbers do
 // not depend on how the output is divided, nor, in the forward step, those of a row of the batch on the other rows.
 template <class T>
-struct CellKernels {
+struct ForwardKernels {
   // Units of the state [begin, end); forward_scratch(N, I, H) numbers of scratch.
   void (*forward)(const ForwardArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
   int64_t (*forward_scratch)(int64_t N, int64_t I, int64_t H);
+};
 
+template <class T>
+struct CellKernels : ForwardKernels<T> {
   // Units of the state [begin, end).
   void (*gates_backward)(const GatesBackwardArgs<T>&, int64_t begin, int64_t end);
 
@@ -115,8 +118,22 @@ struct Kernels {
   CellKernels<Half> f16;
 };
 
+// What a level that multiplies pairs of bfloat16 adds to the level below it.
+struct Bf16Dots {
+  const char* level;
+  ForwardKernels<BFloat16> bf16;
+
+  Kernels with(const Kernels& below) const {
+    Kernels kernels = below;
+    kernels.level = level;
+    static_cast<ForwardKernels<BFloat16>&>(kernels.bf16) = bf16;
+    return kernels;
+  }
+};
+
 extern const Kernels kernels_default;
-extern const Kernels kernels_avx2;    // x86-64 only
-extern const Kernels kernels_avx512;  // x86-64 only
+extern const Kernels kernels_avx2;  // this and the following: x86-64 only
+extern const Kernels kernels_avx512;
+extern const Bf16Dots kernels_avx512_vnni_bf16;
 
 }  // namespace gru_ext::cpu

@@ -12,7 +12,7 @@
 namespace gru_ext::cpu {
 namespace {
 
-constexpr std::array<std::string_view, 3> kLevels = {"default", "avx2", "avx512"};  // lowest first
+constexpr std::array<std::string_view, 4> kLevels = {"default", "avx2", "avx512", "avx512_vnni_bf16"};  // lowest first
 
 #if defined(__x86_64__)
 // F16C, which __builtin_cpu_supports of older compilers and of clang does not know.
@@ -32,7 +32,8 @@ const Kernels& choose() {
       if (level == k->level) chosen = k;
     if (level == cap) return *chosen;
   }
-  throw std::invalid_argument("GRU_EXT_ISA: expected default, avx2 or avx512, got '" + std::string(cap) + "'");
+  throw std::invalid_argument("GRU_EXT_ISA: expected default, avx2, avx512 or avx512_vnni_bf16, got '" + std::string(cap) +
+                              "'");
 }
 
 }  // namespace
@@ -44,8 +45,14 @@ std::vector<const Kernels*> runnable_kernels() {
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_half_conversion()) {
     levels.push_back(&kernels_avx2);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq"))
+        __builtin_cpu_supports("avx512dq")) {
       levels.push_back(&kernels_avx512);
+      // VNNI is not needed here, but the stream library's level of this name needs it, and no processor has BF16 without it.
+      if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16")) {
+        static const Kernels with_dots = kernels_avx512_vnni_bf16.with(kernels_avx512);
+        levels.push_back(&with_dots);
+      }
+    }
   }
 #endif
   return levels;

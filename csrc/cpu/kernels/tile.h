@@ -76,26 +76,32 @@ GRU_EXT_FN void multiply_in_parts(int64_t K, A a, const S* b, int64_t b_row, Vec
   }
 }
 
-// Calls f(rows) over [begin, end) in steps of R rows and a rest of fewer; rows is a compile-time number, so that each tile
-// has its own registers.
+// Calls f(begin, rows) for [begin, end) in steps of R rows; of large steps the last two share what R does not divide, because a
+// step of few rows reads much for what it computes. rows is a compile-time number, so that each tile has its own registers.
 template <int R>
 struct Rows {
   static constexpr int value = R;
 };
 
 template <int R, class F>
-GRU_EXT_FN void rest_of_rows(int64_t begin, int64_t count, const F& f) {
+GRU_EXT_FN void one_of_rows(int64_t begin, int64_t count, const F& f) {
   if constexpr (R > 0) {
     if (count == R)
       f(begin, Rows<R>{});
     else
-      rest_of_rows<R - 1>(begin, count, f);
+      one_of_rows<R - 1>(begin, count, f);
   }
 }
 
 template <int R, class F>
 GRU_EXT_FN void for_row_tiles(int64_t begin, int64_t end, const F& f) {
+  // The most rows that may be left for smaller steps. Measured with R = 3: one row left over takes less than two steps of two.
+  constexpr int64_t shared = R > 4 ? 2 * R - 1 : R - 1;
   int64_t n = begin;
-  for (; n + R <= end; n += R) f(n, Rows<R>{});
-  rest_of_rows<R - 1>(n, end - n, f);
+  for (; end - n > shared || end - n == R; n += R) f(n, Rows<R>{});
+  while (n < end) {
+    const int64_t left = end - n, count = left > R ? (left + 1) / 2 : left;
+    one_of_rows<R>(n, count, f);
+    n += count;
+  }
 }

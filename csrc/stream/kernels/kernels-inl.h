@@ -18,6 +18,9 @@ using cpu::Half;
 #include "cpu/kernels/vec.h"
 #include "cpu/kernels/memory.h"
 #include "cpu/kernels/activations.h"
+#if GRU_EXT_DOT
+#include "cpu/kernels/bf16_dot.h"
+#endif
 #include "stream/kernels/weights.h"
 #include "stream/kernels/weights_bf16.h"
 #include "stream/kernels/weights_int8.h"

@@ -2,16 +2,6 @@
 #pragma once
 
 #if GRU_EXT_DOT
-// sum + the products of both halves of each lane.
-GRU_EXT_FN VecF dot(VecF sum, VecF::RawBits a, VecF::RawBits b) {
-#if GRU_EXT_INTRINSICS == 512
-  return {(VecF::Raw)_mm512_dpbf16_ps((__m512)sum.v, (__m512bh)a, (__m512bh)b)};
-#else
-  const VecF second = VecF::from_bits(a & 0xffff0000) * VecF::from_bits(b & 0xffff0000);
-  return sum + second + VecF::from_bits(a << 16) * VecF::from_bits(b << 16);
-#endif
-}
-
 // The instruction wants activations in bfloat16 as well; it adds products to float32 sums.
 struct Bf16Weights {
   static constexpr int64_t kPerWord = 2;

@@ -22,10 +22,14 @@ GRU_EXT_FN uint32_t largest_magnitude(const float* a, int64_t K) {
   int64_t k = 0;
   for (; k + lanes <= K; k += lanes) take(load(a + k));
   if (k < K) take(load(a + k, K - k));
-  int32_t result = 0;
-#pragma GCC unroll 16
-  for (int i = 0; i < lanes; ++i) result = largest[i] > result ? largest[i] : result;
-  return static_cast<uint32_t>(result);
+  // By halves, because lane after lane each comparison would wait for the one before it.
+  int32_t lane[lanes];
+  __builtin_memcpy(lane, &largest, sizeof lane);
+#pragma GCC unroll 4
+  for (int width = lanes / 2; width > 0; width /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < width; ++i) lane[i] = lane[i + width] > lane[i] ? lane[i + width] : lane[i];
+  return static_cast<uint32_t>(lane[0]);
 }
 
 // Half a vector of 8-bit numbers to 16 bits each.
@@ -79,9 +83,10 @@ GRU_EXT_FN int32_t largest_integer(int64_t K) {
   return static_cast<int32_t>(fits < INT16_MAX ? fits : INT16_MAX);
 }
 
-// Rounds a row of activations to 16 bits, with zeros up to a whole word; each is added to `shift`. Returns the scale. A row
-// that is not finite gets the scale NaN, so all sums with it become NaN.
-GRU_EXT_FN float to_integers(const float* a, int64_t K, uint32_t shift, int16_t* to) {
+// Rounds a row of activations to 16 bits, with zeros up to a whole word; each is added to `shift`, and arrange() says how those
+// of a vector are stored. Returns the scale. A row that is not finite gets the scale NaN, so all sums with it become NaN.
+template <class Arrange>
+GRU_EXT_FN float to_integers(const float* a, int64_t K, uint32_t shift, int16_t* to, Arrange arrange) {
   constexpr int lanes = VecF::kLanes;
   const uint32_t bits = largest_magnitude(a, K);
   float largest;
@@ -96,17 +101,35 @@ GRU_EXT_FN float to_integers(const float* a, int64_t K, uint32_t shift, int16_t*
   };
   int64_t k = 0;
   for (; k + lanes <= K; k += lanes) {
-    const I16OfLanes rounded = round(load(a + k));
+    const I16OfLanes rounded = arrange(round(load(a + k)));
     __builtin_memcpy(to + k, &rounded, sizeof rounded);
   }
   if (k < K) {
-    const I16OfLanes rounded = round(load(a + k, K - k));
+    const I16OfLanes rounded = arrange(round(load(a + k, K - k)));
     __builtin_memcpy(to + k, &rounded, static_cast<uint64_t>((K - k + 3) / 4 * 4) * sizeof(int16_t));
   }
   return largest - largest + largest / limit;
 }
 
 #if GRU_EXT_DOT
+// In each 8 bytes, which hold four numbers: their upper bytes, then their lower bytes.
+GRU_EXT_FN I16OfLanes split_bytes(I16OfLanes numbers) {
+#if GRU_EXT_INTRINSICS == 512
+  const __m256i from = _mm256_set1_epi64x(0x0604020007050301);
+  // The instruction counts within 16 bytes.
+  const __m256i upper_half = _mm256_set_epi64x(0x0808080808080808, 0, 0x0808080808080808, 0);
+  const __m256i index = _mm256_add_epi8(from, upper_half);
+  return reinterpret_cast<I16OfLanes>(_mm256_shuffle_epi8(reinterpret_cast<__m256i>(numbers), index));
+#else
+  constexpr int from[] = {1, 3, 5, 7, 0, 2, 4, 6};
+  uint8_t before[sizeof numbers], after[sizeof numbers];
+  __builtin_memcpy(before, &numbers, sizeof before);
+  for (int i = 0; i < static_cast<int>(sizeof after); ++i) after[i] = before[i / 8 * 8 + from[i % 8]];
+  __builtin_memcpy(&numbers, after, sizeof after);
+  return numbers;
+#endif
+}
+
 // The instruction adds up products of four 8-bit numbers without sign with four that have one. An activation plus 2^15 is 256
 // times its upper half plus its lower half, each without sign; the lower sum starts with -2^15 times the weights. Sums may
 // wrap, because what they come to does not.
@@ -126,19 +149,7 @@ struct Int8Weights {
   using Weights = RawI32;
 
   GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
-    typedef uint16_t Number __attribute__((may_alias));
-    const Number* numbers = reinterpret_cast<const Number*>(to);
-    const float scale = to_integers(a, K, 1 << 15, reinterpret_cast<int16_t*>(to));
-    for (int64_t k = 0; k < K; k += 4) {
-      uint32_t upper = 0, lower = 0;
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        upper |= static_cast<uint32_t>(numbers[k + i] >> 8) << 8 * i;
-        lower |= static_cast<uint32_t>(numbers[k + i] & 0xff) << 8 * i;
-      }
-      to[k / 4] = {upper, lower};
-    }
-    return scale;
+    return to_integers(a, K, 1 << 15, reinterpret_cast<int16_t*>(to), split_bytes);
   }
 
   GRU_EXT_FN static Weights unpack(const uint32_t* w, int) { return load_integers(reinterpret_cast<const int32_t*>(w)); }
@@ -169,7 +180,8 @@ struct Int8Weights {
   using Weights = RawI16;
 
   GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
-    return to_integers(a, K, 0, reinterpret_cast<int16_t*>(to));
+    const auto as_they_are = [](I16OfLanes numbers) __attribute__((always_inline)) { return numbers; };
+    return to_integers(a, K, 0, reinterpret_cast<int16_t*>(to), as_they_are);
   }
 
   GRU_EXT_FN static Weights unpack(const uint32_t* w, int part) {
