@@ -12,10 +12,10 @@ constexpr int kDotRows = 6;
 constexpr int kDotRows = 3;
 #endif
 
-// A single row meets as many rows of the weights as there are lanes to add up, and so many bytes of each before the next:
-// weights from the second-level cache come quicker in longer pieces. With AVX-512 a step at I = H = 128 is 1.5 times as fast as
-// with four rows in turn, vector by vector; with half or twice the bytes 1.0 and 1.2 times.
-constexpr int kChunkBytes = 256;
+// A single row meets as many rows of the weights as there are lanes to add up, and a piece of each, so many vectors, before the
+// next: weights from the second-level cache come quicker in longer pieces. With AVX-512 a step at I = H = 128 is 1.5 times as
+// fast as with four rows in turn, vector by vector; with half or twice the piece 1.0 and 1.2 times.
+constexpr int kPieceVectors = 256 / GRU_EXT_VEC_BYTES;
 template <class T>
 constexpr int kSingleRowUnits = Vec<Compute<T>>::kLanes < kDotUnits ? kDotUnits : Vec<Compute<T>>::kLanes;
 
@@ -69,12 +69,12 @@ struct DotTile {
       }
     }
     if constexpr (R == 1 && !far) {
-      constexpr int chunk = kChunkBytes / sizeof(T);
-      for (; k + chunk <= K; k += chunk)
+      constexpr int piece = kPieceVectors * n;
+      for (; k + piece <= K; k += piece)
 #pragma GCC unroll 16
         for (int u = 0; u < U; ++u)
 #pragma GCC unroll 16
-          for (int i = 0; i < chunk; i += n)
+          for (int i = 0; i < piece; i += n)
             acc[0][u] = N::add_product(N::load(w + u * K + k + i), N::load(x + k + i), acc[0][u]);
     }
     for (; k + n <= K; k += n) add_vector(x + k, x_row, w + k, K, WholeVector{});
