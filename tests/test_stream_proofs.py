@@ -89,24 +89,45 @@ def test_clang(tmp_path: Path) -> None:
     check_values(build, LEVELS)
 
 
-@needs("clang++")
-def test_realtime_sanitizer(tmp_path: Path) -> None:
+def clang_with_realtime_sanitizer(folder: Path) -> str | None:
+    """The first of clang++, clang++-29, ... clang++-20 that has it."""
+    for name in ("clang++", *(f"clang++-{version}" for version in range(29, 19, -1))):
+        probe = [name, "-fsanitize=realtime", "-x", "c++", "-c", "/dev/null", "-o", folder / "probe.o"]
+        if shutil.which(name) is not None and subprocess.run(probe, capture_output=True).returncode == 0:
+            return name
+    return None
+
+
+@pytest.mark.parametrize("blocks", [False, True], ids=["steps", "what it is to find"])
+def test_realtime_sanitizer(blocks: bool, tmp_path: Path) -> None:
     """clang 20 and newer: it stops at whatever may block within a function that says it does not."""
     (tmp_path / "step.cpp").write_text(
-        '#include "cell.h"\nusing namespace gru_ext::stream;\n'
+        '#include <cstdlib>\n#include "cell.h"\nusing namespace gru_ext::stream;\n'
         "static void step(const Packed& p, const float* x, float* h) [[clang::nonblocking]] {\n"
         "  gru_step(p.get(), x, h, p.scratch.data());\n  gru_steps(p.get(), x, 1, h, nullptr, p.scratch.data());\n"
-        "  gru_step_batch(p.get(), 1, x, 9, h, 19, p.scratch.data());\n}\n"
+        "  gru_step_batch(p.get(), 1, x, 9, h, 19, p.scratch.data());\n"
+        f"  if ({int(blocks)}) std::free(std::malloc(p.get() == nullptr ? 1 : 64));\n}}\n"
         "int main() {\n  Random random;\n  const Cell cell(9, 19, 3, random);\n  const Buffer<float> x(9), h(19);\n"
         "  random.fill(x, -1, 1);\n  random.fill(h, -1, 1);\n"
         "  for (auto type : {GRU_F32, GRU_BF16, GRU_INT8}) step(Packed({&cell.weights, 1, 0}, type), x.data(), h.data());\n}\n"
     )
-    probe = ["clang++", "-fsanitize=realtime", "-x", "c++", "-c", "/dev/null", "-o", tmp_path / "probe.o"]
-    if subprocess.run(probe, capture_output=True).returncode != 0:
+    clang = clang_with_realtime_sanitizer(tmp_path)
+    if clang is None:
         pytest.skip("needs clang 20 or newer, which has RealtimeSanitizer")
-    build = StreamBuild(tmp_path, "-fsanitize=realtime", compiler="clang++")
-    run("clang++", *build.flags, tmp_path / "step.cpp", CPP / "check.cpp", *build.library(), "-o", tmp_path / "step")
-    run(tmp_path / "step")
+    build = StreamBuild(tmp_path, "-fsanitize=realtime", compiler=clang)
+    run(
+        clang,
+        *build.flags,
+        f"-I{CPP / 'stream'}",
+        tmp_path / "step.cpp",
+        CPP / "check.cpp",
+        *build.library(),
+        "-o",
+        tmp_path / "step",
+    )
+    done = subprocess.run([tmp_path / "step"], capture_output=True, text=True)
+    assert ("unsafe-library-call" in done.stderr) == blocks, done.stderr
+    assert (done.returncode != 0) == blocks, done.stderr
 
 
 @needs("aarch64-linux-gnu-g++")
