@@ -2,6 +2,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
@@ -14,6 +15,9 @@ namespace {
 // Units per part of the gates pass: a cache line of floats. Rows and columns per part of a product: fine enough for parts that
 // hardly differ. They need not fit the tiles, of which a thread has a smaller one at its borders alone.
 constexpr int64_t kGateStep = 16, kRowStep = 4, kColumnStep = 16;
+// Rows of a product, for each thread, that exist in the compute type where the result is rounded: few enough to stay in a
+// cache. The products' own block, so that B is packed no more often.
+constexpr int64_t kRoundedRows = 384;
 // Rows of the batch whose gate gradients exist at a time: for a large batch they stay in the cache between the pass that makes
 // them and the products that use them. A multiple of the products' blocks, so that no sum is divided differently.
 constexpr int64_t kChunkRows = 512;
@@ -32,6 +36,24 @@ void product(const CellKernels<T>& k, const MatmulArgs<T>& p) {
     parallel_parts(p.J, kColumnStep, p.M * p.K, [&](int64_t begin, int64_t end) { rows(p.columns(begin, end), 0, p.M); });
 }
 
+// A product whose C is dense, to C in the compute type or rounded to T.
+template <class T, class C>
+void product_to(const CellKernels<T>& k, MatmulArgs<T> p, C* c) {
+  if constexpr (std::is_same_v<C, Compute<T>>) {
+    p.c = c;
+    product(k, p);
+  } else {
+    const int64_t most = std::min(p.M, kRoundedRows * at::get_num_threads());
+    const Scratch<Compute<T>> sums(most * p.J);
+    p.c = sums.data();
+    for (int64_t m = 0; m < p.M; m += most) {
+      const MatmulArgs<T> rows = p.rows(m, std::min(m + most, p.M));
+      product(k, rows);
+      k.round(sums.data(), rows.M * p.J, c + m * p.J);
+    }
+  }
+}
+
 Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& input, const Tensor& hx, const Tensor& w_ih_,
                     const Tensor& w_hh_, OutputMask output_mask) {
   check_backward_sizes(grad_, saved_, input, hx, w_ih_, w_hh_);
@@ -40,11 +62,15 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
   const Operand grad = dense(grad_), saved = dense(saved_);
   const int64_t N = hx.size(0), I = input.size(1), H = hx.size(1);
 
-  // In the compute type: sums over the batch and over the gates are rounded to the dtype once, at the end.
+  // Sums are rounded to the dtype once, at the end: those of a large batch after its last chunk.
   const at::ScalarType dtype = hx.scalar_type(), computed = compute_dtype(dtype);
-  const auto wanted = [&](size_t i, at::IntArrayRef sizes) { return output_mask[i] ? empty(sizes, computed) : Tensor(); };
-  const Tensor d_input = wanted(0, {N, I}), d_hx = wanted(1, {N, H}), d_w_ih = wanted(2, {3 * H, I}),
-               d_w_hh = wanted(3, {3 * H, H}), d_b_ih = wanted(4, {3 * H}), d_b_hh = wanted(5, {3 * H});
+  const at::ScalarType of_weights_dtype = N > kChunkRows ? computed : dtype;
+  const auto wanted = [&](size_t i, at::IntArrayRef sizes, at::ScalarType type) {
+    return output_mask[i] ? empty(sizes, type) : Tensor();
+  };
+  const Tensor d_input = wanted(0, {N, I}, dtype), d_hx = wanted(1, {N, H}, dtype),
+               d_w_ih = wanted(2, {3 * H, I}, of_weights_dtype), d_w_hh = wanted(3, {3 * H, H}, of_weights_dtype),
+               d_b_ih = wanted(4, {3 * H}, computed), d_b_hh = wanted(5, {3 * H}, computed);
   const int64_t chunk = std::min(N, kChunkRows);
 
   with_kernels(dtype, [&](const auto& k) {
@@ -62,16 +88,22 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
                                           write<S>(d_b_ih),      write<S>(d_b_hh),           rows,   H,  h->stride(0), n > 0};
       // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
       parallel_parts(H, kGateStep, 32 * rows, [&](int64_t begin, int64_t end) { k.gates_backward(gates, begin, end); });
-      const auto of_rows = [&](const S* gates, const T* w, int64_t J, S* c, const S* addend) {
-        product<T>(k, {gates, 3 * H, 1, w, J, c + n * J, J, rows, J, 3 * H, /*accumulate=*/false, addend});
+      const auto put = [&](const MatmulArgs<T>& p, const Tensor& c, int64_t row) {
+        if (c.scalar_type() == computed)
+          product_to(k, p, write<S>(c) + row * p.J);
+        else
+          product_to(k, p, write<T>(c) + row * p.J);
       };
-      const auto of_weights = [&](const S* gates, const T* b, int64_t b_row, int64_t J, S* c) {
-        product<T>(k, {gates, 1, 3 * H, b, b_row, c, J, 3 * H, J, rows, /*accumulate=*/n > 0, nullptr});
+      const auto of_rows = [&](const S* gates, const T* w, int64_t J, const Tensor& c, const S* addend) {
+        put({gates, 3 * H, 1, w, J, /*c=*/nullptr, J, rows, J, 3 * H, /*accumulate=*/false, addend}, c, n);
       };
-      if (output_mask[0]) of_rows(di, read<T>(w_ih), I, write<S>(d_input), nullptr);
-      if (output_mask[1]) of_rows(dh, read<T>(w_hh), H, write<S>(d_hx), direct);
-      if (output_mask[2]) of_weights(di, x_rows, x->stride(0), I, write<S>(d_w_ih));
-      if (output_mask[3]) of_weights(dh, h_rows, h->stride(0), H, write<S>(d_w_hh));
+      const auto of_weights = [&](const S* gates, const T* b, int64_t b_row, int64_t J, const Tensor& c) {
+        put({gates, 1, 3 * H, b, b_row, /*c=*/nullptr, J, 3 * H, J, rows, /*accumulate=*/n > 0, nullptr}, c, 0);
+      };
+      if (output_mask[0]) of_rows(di, read<T>(w_ih), I, d_input, nullptr);
+      if (output_mask[1]) of_rows(dh, read<T>(w_hh), H, d_hx, direct);
+      if (output_mask[2]) of_weights(di, x_rows, x->stride(0), I, d_w_ih);
+      if (output_mask[3]) of_weights(dh, h_rows, h->stride(0), H, d_w_hh);
     }
   });
 

@@ -25,13 +25,12 @@ namespace {
 #include "cpu/kernels/bf16_dots.h"
 #endif
 #include "cpu/kernels/forward.h"
-#if GRU_EXT_DOT
-}  // namespace
-
-const Bf16Dots GRU_EXT_KERNELS = {GRU_EXT_STRING(GRU_EXT_LEVEL), {forward<BFloat16>, forward_scratch<BFloat16>}};
-#else
 #include "cpu/kernels/gates_backward.h"
 #include "cpu/kernels/matmul_short.h"
+#include "cpu/kernels/matmul_operands.h"
+#if GRU_EXT_DOT
+#include "cpu/kernels/bf16_operands.h"
+#endif
 #include "cpu/kernels/matmul.h"
 
 template <class T>
@@ -42,11 +41,15 @@ constexpr CellKernels<T> cell_kernels() {
   k.gates_backward = gates_backward<T>;
   k.matmul = matmul<T>;
   k.matmul_scratch = matmul_scratch<T>;
+  k.round = round<T>;
   return k;
 }
 
 }  // namespace
 
+#if GRU_EXT_DOT
+const Bf16Dots GRU_EXT_KERNELS = {GRU_EXT_STRING(GRU_EXT_LEVEL), cell_kernels<BFloat16>()};
+#else
 const Kernels GRU_EXT_KERNELS = {GRU_EXT_STRING(GRU_EXT_LEVEL), cell_kernels<float>(), cell_kernels<double>(),
                                  cell_kernels<BFloat16>(), cell_kernels<Half>()};
 #endif

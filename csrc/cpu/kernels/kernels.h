@@ -80,6 +80,15 @@ struct MatmulArgs {
   // As C lies, or null. Added last: where it is larger than the terms of the sum, their roundings are not made at its size.
   const Compute<T>* addend;
 
+  // Rows [begin, end), for a C that begins with them.
+  MatmulArgs rows(int64_t begin, int64_t end) const {
+    MatmulArgs part = *this;
+    part.a += begin * a_row;
+    if (addend) part.addend += begin * c_row;
+    part.M = end - begin;
+    return part;
+  }
+
   // Columns [begin, end) of C.
   MatmulArgs columns(int64_t begin, int64_t end) const {
     MatmulArgs part = *this;
@@ -94,20 +103,20 @@ struct MatmulArgs {
 // Each kernel works on a part of its output, [begin, end), that the caller may give to one of several threads. The numbers do
 // not depend on how the output is divided, nor, in the forward step, those of a row of the batch on the other rows.
 template <class T>
-struct ForwardKernels {
+struct CellKernels {
   // Units of the state [begin, end); forward_scratch(N, I, H) numbers of scratch.
   void (*forward)(const ForwardArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
   int64_t (*forward_scratch)(int64_t N, int64_t I, int64_t H);
-};
 
-template <class T>
-struct CellKernels : ForwardKernels<T> {
   // Units of the state [begin, end).
   void (*gates_backward)(const GatesBackwardArgs<T>&, int64_t begin, int64_t end);
 
   // Rows of C, [begin, end); matmul_scratch(args) numbers of scratch.
   void (*matmul)(const MatmulArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
   int64_t (*matmul_scratch)(const MatmulArgs<T>&);
+
+  // to[i] = from[i], rounded to T, for i < count.
+  void (*round)(const Compute<T>* from, int64_t count, T* to);
 };
 
 struct Kernels {
@@ -118,17 +127,12 @@ struct Kernels {
   CellKernels<Half> f16;
 };
 
-// What a level that multiplies pairs of bfloat16 adds to the level below it.
+// A level that multiplies pairs of bfloat16 differs in them from the level below it.
 struct Bf16Dots {
   const char* level;
-  ForwardKernels<BFloat16> bf16;
+  CellKernels<BFloat16> bf16;
 
-  Kernels with(const Kernels& below) const {
-    Kernels kernels = below;
-    kernels.level = level;
-    static_cast<ForwardKernels<BFloat16>&>(kernels.bf16) = bf16;
-    return kernels;
-  }
+  Kernels with(const Kernels& below) const { return {level, below.f32, below.f64, bf16, below.f16}; }
 };
 
 extern const Kernels kernels_default;

@@ -2,31 +2,16 @@
 // the contraction, with panels of B packed so that a tile reads them from the first-level cache.
 #pragma once
 
-constexpr int kBlockK = 256;     // a packed panel of 3 vectors by 256 fits the first-level cache beside the rows of A
-constexpr int kBlockRows = 384;  // a packed block of A, 384 by 256, stays in the second-level cache
-static_assert(kBlockRows % kPanelRows == 0);
-
 // B is read in place if each of its panels meets so few rows of A that packing it would cost more than it saves.
 constexpr int kRowsInPlace = 2 * kTileRows;
 // With so few rows in C, B is read once and should stream: the contraction is cut short, and C is added to in the cache.
 constexpr int kFewRows = 4;
 
-// Numbers in a panel of B, and in a block of A in panels: small products do without the memory that large ones need.
-template <class T>
-int64_t panel_size(const MatmulArgs<T>& p) {
-  return (p.K < kBlockK ? p.K : kBlockK) * 3 * Vec<Compute<T>>::kLanes;
-}
-template <class T>
-int64_t block_size(const MatmulArgs<T>& p) {
-  const int64_t rows = (p.M + kPanelRows - 1) / kPanelRows * kPanelRows;
-  return (p.K < kBlockK ? p.K : kBlockK) * (rows < kBlockRows ? rows : kBlockRows);
-}
-
-// A panel of B, and a block of A if it lies transposed; nothing for short products.
+// A panel of B, and a block of A if it is copied; nothing for short products.
 template <class T>
 int64_t matmul_scratch(const MatmulArgs<T>& p) {
   if (p.K <= kShortK || p.M <= kFewRows) return 0;
-  return panel_size(p) + (p.a_col == 1 ? 0 : block_size(p));
+  return panel_size(p) + (MatmulOperands<T>::copies_a(p) ? block_size(p) : 0);
 }
 
 // Where a tile goes: the first element, and what is added to it.
@@ -44,8 +29,8 @@ struct TileTarget {
 };
 
 // R rows by V vectors from one block of the contraction; those inside of C are stored.
-template <int R, int V, class A, class S>
-GRU_EXT_FN void matmul_tile(int64_t K, A a, const S* b, int64_t b_row, TileTarget<S> to) {
+template <int R, int V, class A, class E, class S>
+GRU_EXT_FN void matmul_tile(int64_t K, A a, const E* b, int64_t b_row, TileTarget<S> to) {
   constexpr int n = Vec<S>::kLanes;
   Vec<S> acc[R][V] = {};
   multiply_in_parts(K, a, b, b_row, acc);
@@ -64,8 +49,8 @@ GRU_EXT_FN void matmul_tile(int64_t K, A a, const S* b, int64_t b_row, TileTarge
 }
 
 // All rows by V vectors of C from one block of the contraction.
-template <int V, class A, class S>
-void matmul_tiles(int64_t K, A a, const S* b, int64_t b_row, TileTarget<S> to) {
+template <int V, class A, class E, class S>
+void matmul_tiles(int64_t K, A a, const E* b, int64_t b_row, TileTarget<S> to) {
   constexpr int rows_per_tile = V == 3 ? kTileRows : kTallTileRows;
   if constexpr (A::kWholeTiles) {
     for (int64_t m = 0; m < to.rows; m += rows_per_tile)
@@ -90,8 +75,10 @@ void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, A a, int64
   if constexpr (sizeof(T) != 2) {
     if (count == width && end - begin <= kRowsInPlace) return matmul_tiles<V>(K, a, source, p.b_row, to);
   }
-  copy_panel<width>(source, p.b_row, K, count, panel);
-  matmul_tiles<V>(K, a, static_cast<const S*>(panel), width, to);
+  using Operands = MatmulOperands<T>;
+  auto* const elements = reinterpret_cast<typename Operands::Element*>(panel);
+  Operands::template copy_b<width>(source, p.b_row, K, count, elements);
+  matmul_tiles<V>(Operands::elements(K), a, elements, width, to);
 }
 
 // All columns of rows [begin, end) for one block of the contraction. Panels are three vectors wide; a rest of one or four
@@ -132,12 +119,7 @@ void matmul(const MatmulArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scra
     for (int64_t m0 = begin; m0 < end; m0 += kBlockRows) {
       const int64_t m1 = m0 + kBlockRows < end ? m0 + kBlockRows : end;
       const S* a = p.a + m0 * p.a_row + k0 * p.a_col;
-      if (p.a_col == 1) {
-        matmul_block(p, m0, m1, RowsInPlace<S>{a, p.a_row}, k0, K, panel);
-      } else {
-        copy_row_panels<kPanelRows>(a, p.a_col, m1 - m0, K, packed_a);
-        matmul_block(p, m0, m1, RowsInPanels<S>{packed_a, kPanelRows * K}, k0, K, panel);
-      }
+      MatmulOperands<T>::with_a(p, a, m1 - m0, K, packed_a, [&](auto rows) { matmul_block(p, m0, m1, rows, k0, K, panel); });
     }
   }
 }

@@ -20,13 +20,15 @@ GRU_EXT_FN RawU32 zero_extend(Raw16 bits) {
 
 GRU_EXT_FN VecF widen(Raw16 bits, BFloat16) { return {reinterpret_cast<VecF::Raw>(zero_extend(bits) << 16)}; }
 
-// Rounds to nearest, ties to even; a NaN stays a NaN.
-GRU_EXT_FN Raw16 narrow(VecF a, BFloat16) {
+// Rounds to nearest, ties to even; a NaN stays a NaN. In the lower half of each lane.
+GRU_EXT_FN RawU32 bf16_bits(VecF a) {
   const RawU32 bits = reinterpret_cast<RawU32>(a.v);
   const RawU32 rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   const RawU32 quiet = (bits >> 16) | 0x40;
-  return __builtin_convertvector(a.v == a.v ? rounded : quiet, Raw16);
+  return a.v == a.v ? rounded : quiet;
 }
+
+GRU_EXT_FN Raw16 narrow(VecF a, BFloat16) { return __builtin_convertvector(bf16_bits(a), Raw16); }
 
 #if GRU_EXT_INTRINSICS == 512
 GRU_EXT_FN VecF widen(Raw16 bits, Half) { return {(VecF::Raw)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits)}; }

@@ -1,4 +1,4 @@
-// Copies of operands in the order in which a tile reads them, in the compute type.
+// Copies: of operands in the order in which a tile reads them, in the compute type; of results from that type.
 #pragma once
 
 // A matrix that lies transposed, in panels of R rows: dst[m / R * R * columns + k * R + m % R] = src[m + k * src_row] for
@@ -40,4 +40,10 @@ GRU_EXT_FN void copy_rows(const T* src, int64_t src_row, int64_t rows, int64_t c
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t k = 0; k < columns; k += n)
       store_upto(dst + r * columns + k, load_upto(src + r * src_row + k, columns - k), columns - k);
+}
+
+template <class T>
+void round(const Compute<T>* from, int64_t count, T* to) {
+  constexpr int n = Vec<Compute<T>>::kLanes;
+  for (int64_t i = 0; i < count; i += n) store_upto(to + i, load_upto(from + i, count - i), count - i);
 }

@@ -40,18 +40,28 @@ struct RowsInPanels {
   GRU_EXT_FN RowsInPanels from_column(int64_t k) const { return {a + k * kPanelRows, panel}; }
 };
 
+// How elements of A and B are multiplied: numbers one by one. bf16_operands.h has pairs.
+template <class E>
+struct Factors {
+  using Vector = Vec<E>;
+  GRU_EXT_FN static Vector load(const E* p) { return cpu::load(p); }
+  GRU_EXT_FN static Vector broadcast(E e) { return Vec<E>::broadcast(e); }
+  GRU_EXT_FN static Vec<E> add_product(Vector a, Vector b, Vec<E> sum) { return fma(a, b, sum); }
+};
+
 // acc[r][v] += sum over k of A[r][k] * b[k * b_row + v * kLanes ...]
-template <int R, int V, class A, class S>
-GRU_EXT_FN void multiply_tile(int64_t K, A a, const S* b, int64_t b_row, Vec<S> (&acc)[R][V]) {
+template <int R, int V, class A, class E, class S>
+GRU_EXT_FN void multiply_tile(int64_t K, A a, const E* b, int64_t b_row, Vec<S> (&acc)[R][V]) {
+  using F = Factors<E>;
   for (int64_t k = 0; k < K; ++k) {
-    Vec<S> column[V];
+    typename F::Vector column[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) column[v] = load(b + v * Vec<S>::kLanes);
+    for (int v = 0; v < V; ++v) column[v] = F::load(b + v * Vec<S>::kLanes);
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      const auto row = Vec<S>::broadcast(a.first(r));
+      const auto row = F::broadcast(a.first(r));
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) acc[r][v] = fma(row, column[v], acc[r][v]);
+      for (int v = 0; v < V; ++v) acc[r][v] = F::add_product(row, column[v], acc[r][v]);
     }
     a = a.from_column(1);
     b += b_row;
@@ -63,8 +73,8 @@ GRU_EXT_FN void multiply_tile(int64_t K, A a, const S* b, int64_t b_row, Vec<S> 
 constexpr int64_t kPartK = 128;
 
 // The same part by part.
-template <int R, int V, class A, class S>
-GRU_EXT_FN void multiply_in_parts(int64_t K, A a, const S* b, int64_t b_row, Vec<S> (&acc)[R][V]) {
+template <int R, int V, class A, class E, class S>
+GRU_EXT_FN void multiply_in_parts(int64_t K, A a, const E* b, int64_t b_row, Vec<S> (&acc)[R][V]) {
   multiply_tile(K < kPartK ? K : kPartK, a, b, b_row, acc);
   for (int64_t k = kPartK; k < K; k += kPartK) {
     Vec<S> part[R][V] = {};
