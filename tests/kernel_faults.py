@@ -55,6 +55,8 @@ FAULTS = {
     ),
     "widened rows in each other's place": ("forward.h", "free + kGatedRows * I", "free", "default"),
     "half of the lanes not added": ("lane_sums.h", "lane(i) + 1", "lane(i)", "default"),
+    "the last of an odd row not paired with zero": ("bf16_operands.h", "if (K % 2 != 0) numbers[K].bits = 0;", "", "wide_dot"),
+    "a number paired with itself": ("bf16_operands.h", "pairs(bits(k), bits(k + 1))", "pairs(bits(k), bits(k))", "wide_dot"),
     "every tile from the start of its panel": ("tile.h", " + m % kPanelRows, panel}", ", panel}", "default"),
     "last row of a transposed A": ("pack.h", "m + i < rows ? from[i] : 0", "m + i + 1 < rows ? from[i] : 0", "default"),
     "rows after the last whole tile": (

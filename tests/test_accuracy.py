@@ -27,24 +27,27 @@ NAMES = ("hy", "d_input", "d_hx", "d_w_ih", "d_w_hh", "d_b_ih", "d_b_hh")
 ALLOWED, ALLOWED_DEFAULT_LEVEL = 1.25, 1.6
 
 
-def step(cell: nn.GRUCell, dtype: torch.dtype, x: Tensor, h: Tensor, grad: Tensor) -> list[Tensor]:
+def step(cell: nn.GRUCell, x: Tensor, h: Tensor, grad: Tensor) -> list[Tensor]:
+    dtype = cell.weight_ih.dtype
     x, h = x.to(dtype).requires_grad_(), h.to(dtype).requires_grad_()
     y = cell(x, h)
     return [y.detach(), *torch.autograd.grad(y, [x, h, *cell.parameters()], grad.to(dtype))]
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_rounding_errors(sizes: tuple[int, int, int]) -> None:
+def test_rounding_errors(sizes: tuple[int, int, int], dtype: torch.dtype) -> None:
     n, i, h = sizes
-    theirs, ours = cell_pair(i, h)
+    theirs, ours = cell_pair(i, h, dtype=dtype)
     exact = nn.GRUCell(i, h, dtype=torch.float64)
     exact.load_state_dict(theirs.state_dict())
-    inputs = torch.randn(n, i), torch.rand(n, h) * 2 - 1, torch.randn(n, h)
-    expected = step(exact, torch.float64, *inputs)
+    # Numbers of the dtype, so that its roundings begin with the arithmetic.
+    inputs = [t.to(dtype) for t in (torch.randn(n, i), torch.rand(n, h) * 2 - 1, torch.randn(n, h))]
+    expected = step(exact, *inputs)
 
     def errors(cell: nn.GRUCell) -> dict[str, float]:
-        results = step(cell, torch.float32, *inputs)
+        results = step(cell, *inputs)
         return {
             name: (result.double() - value).square().mean().sqrt().item()
             for name, result, value in zip(NAMES, results, expected, strict=True)
