@@ -37,7 +37,7 @@ FAULTS = {
     "weights of another gate": ("forward.h", "p.w_hh + (g * H + j) * H", "p.w_hh + (g * I + j) * H", "default"),
     "input part of n left out": ("forward.h", "load(n_input[n] + u) + bias.n", "bias.n", "default"),
     "a tile of rows begun anew": ("forward.h", "o.x + n * o.x_row, o.x_row, o.w_ih[g]", "o.x, o.x_row, o.w_ih[g]", "default"),
-    "a part of the lanes added twice": ("lane_sums.h", "n + i - half; }", "n + i; }", "avx2"),
+    "a part of the lanes added twice": ("lane_sums.h", "n + i - block / 2; }", "n + i; }", "avx2"),
     "the last pair of bfloat16 whole": (
         "bf16_dots.h",
         "load_lanes(p, first, numbers)",
@@ -54,7 +54,7 @@ FAULTS = {
         "avx2",
     ),
     "widened rows in each other's place": ("forward.h", "free + kGatedRows * I", "free", "default"),
-    "half of the lanes not added": ("lane_sums.h", "lane(i) + 1", "lane(i)", "default"),
+    "half of the lanes not added": ("lane_sums.h", "EveryOther<block, n, 1>", "EveryOther<block, n, 0>", "default"),
     "the last of an odd row not paired with zero": ("bf16_operands.h", "if (K % 2 != 0) numbers[K].bits = 0;", "", "wide_dot"),
     "a number paired with itself": ("bf16_operands.h", "pairs(bits(k), bits(k + 1))", "pairs(bits(k), bits(k))", "wide_dot"),
     "every tile from the start of its panel": ("tile.h", " + m % kPanelRows, panel}", ", panel}", "default"),
