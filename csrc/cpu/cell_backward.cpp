@@ -15,8 +15,9 @@ namespace {
 // Units per part of the gates pass: a cache line of floats. Rows and columns per part of a product: fine enough for parts that
 // hardly differ. They need not fit the tiles, of which a thread has a smaller one at its borders alone.
 constexpr int64_t kGateStep = 16, kRowStep = 4, kColumnStep = 16;
-// Rows of a product, for each thread, that exist in the compute type where the result is rounded: few enough to stay in a
-// cache. The products' own block, so that B is packed no more often.
+// Rows of a product that exist in the compute type where the result is rounded: few enough to stay in a cache, and as many for
+// any number of threads, because a rest of few rows is summed in another order.
+// It is the products' own block, so that B is packed no more often.
 constexpr int64_t kRoundedRows = 384;
 // Rows of the batch whose gate gradients exist at a time: for a large batch they stay in the cache between the pass that makes
 // them and the products that use them. A multiple of the products' blocks, so that no sum is divided differently.
@@ -43,7 +44,7 @@ void product_to(const CellKernels<T>& k, MatmulArgs<T> p, C* c) {
     p.c = c;
     product(k, p);
   } else {
-    const int64_t most = std::min(p.M, kRoundedRows * at::get_num_threads());
+    const int64_t most = std::min(p.M, kRoundedRows);
     const Scratch<Compute<T>> sums(most * p.J);
     p.c = sums.data();
     for (int64_t m = 0; m < p.M; m += most) {
