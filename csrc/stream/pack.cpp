@@ -55,7 +55,6 @@ class Row {
     }
     if (type != GRU_INT8 || !representable_) return;
     scale_ = largest / 127;
-    for (int64_t k = 0; k < K_; ++k) sum_ += static_cast<uint32_t>(integer(k));
   }
 
   uint32_t word(int64_t index) const {
@@ -74,8 +73,6 @@ class Row {
 
   bool representable() const { return type_ == GRU_F32 || representable_; }
   float scale() const { return scale_; }
-  // -2^15 times the sum of the integers, modulo 2^32.
-  uint32_t offset() const { return 0u - (sum_ << 15); }
 
  private:
   static constexpr float kLargestBf16 = 0x1.fep127f;
@@ -93,7 +90,6 @@ class Row {
   uint32_t type_;
   bool dot_, representable_ = true;
   float scale_ = 0;
-  uint32_t sum_ = 0;
 };
 
 int pack_matrix(const Rows& from, const PackedMatrix& m, uint32_t type, const Kernels& kernels, unsigned char* memory) {
@@ -102,10 +98,7 @@ int pack_matrix(const Rows& from, const PackedMatrix& m, uint32_t type, const Ke
   for (int64_t j = 0; j < m.J; ++j) {
     const Row row(from.row(j, m.K), m.K, type, kernels.dot);
     if (!row.representable()) return GRU_ERROR_NOT_FINITE;
-    if (type == GRU_INT8) {
-      reinterpret_cast<float*>(memory + m.scale)[j] = row.scale();
-      reinterpret_cast<uint32_t*>(memory + m.offset)[j] = row.offset();
-    }
+    if (type == GRU_INT8) reinterpret_cast<float*>(memory + m.scale)[j] = row.scale();
     const int64_t vector = j / lanes, group = vector / kGroup * kGroup, lane = j % lanes;
     const int64_t in_group = vectors - group < kGroup ? vectors - group : kGroup;
     uint32_t* to = reinterpret_cast<uint32_t*>(memory + m.w) + (group * row_words + vector - group) * lanes;

@@ -8,7 +8,7 @@ namespace gru_ext::stream {
 namespace {
 
 constexpr uint64_t kMagic = 0x64656b6361707267;  // "grpacked"
-constexpr uint32_t kVersion = 1;                 // of the layout
+constexpr uint32_t kVersion = 2;                 // of the layout
 constexpr uint64_t kLargestActivation = 8;       // bytes of a word of activations at any level
 
 uint64_t aligned(uint64_t bytes) { return (bytes + GRU_ALIGNMENT - 1) / GRU_ALIGNMENT * GRU_ALIGNMENT; }
@@ -38,12 +38,9 @@ uint64_t Plan::take(int64_t count, uint64_t bytes) {
 }
 
 PackedMatrix Plan::matrix(int64_t J, int64_t K) {
-  PackedMatrix m = {J, K, 0, 0, 0};
+  PackedMatrix m = {J, K, 0, 0};
   m.w = take(J * words(K, header_.type), sizeof(uint32_t));
-  if (header_.type == GRU_INT8) {
-    m.scale = take(J, sizeof(float));
-    m.offset = take(J, sizeof(int32_t));
-  }
+  if (header_.type == GRU_INT8) m.scale = take(J, sizeof(float));
   return m;
 }
 

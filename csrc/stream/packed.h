@@ -11,7 +11,7 @@ namespace gru_ext::stream {
 
 struct PackedMatrix {
   int64_t J, K;
-  uint64_t w, scale, offset;  // bytes from the beginning of the header; scale and offset of int8 alone
+  uint64_t w, scale;  // bytes from the beginning of the header; scale of int8 alone
 };
 
 struct PackedLayer {

@@ -56,8 +56,7 @@ class Stepper {
 
  private:
   Matrix matrix(const PackedMatrix& m) const {
-    return {reinterpret_cast<const uint32_t*>(packed_ + m.w), reinterpret_cast<const float*>(packed_ + m.scale),
-            reinterpret_cast<const int32_t*>(packed_ + m.offset), m.J, m.K};
+    return {reinterpret_cast<const uint32_t*>(packed_ + m.w), reinterpret_cast<const float*>(packed_ + m.scale), m.J, m.K};
   }
   Layer layer(int64_t i) const {
     const PackedLayer& l = layers(packed_)[i];

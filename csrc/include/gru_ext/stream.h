@@ -31,7 +31,7 @@ extern "C" {
 #define GRU_MAX_LAYERS ((int64_t)1 << 10)
 
 /* In what the weights are kept; x, h, sums and gates are float32. GRU_BF16: rounded to nearest. GRU_INT8: with a scale for each
- * row; x and h are rounded to 16 bits in each step, with a scale for each; to fewer where they have more than 516 numbers. */
+ * row; x and h are rounded to 9 bits in each step, with a scale for each; to fewer where they have more than 66,311 numbers. */
 typedef enum { GRU_F32 = 0, GRU_BF16 = 1, GRU_INT8 = 2 } gru_weight_type;
 
 enum {

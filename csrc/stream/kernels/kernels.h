@@ -18,8 +18,7 @@ constexpr int64_t kGroup = 12;
 // the second ones. Groups of kGroup vectors of rows, the last one smaller; within a group [words][vectors][lanes].
 struct Matrix {
   const uint32_t* w;
-  const float* scale;     // [J], of int8: a weight is an integer times the scale of its row
-  const int32_t* offset;  // [J], of int8: -2^15 times the sum of the integers of the row
+  const float* scale;  // [J], of int8: a weight is an integer times the scale of its row
   int64_t J, K;
 };
 

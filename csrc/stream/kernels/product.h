@@ -8,7 +8,7 @@ template <class W>
 struct Activations {
   typename W::Activation* words;  // [rows][row]
   int64_t row;                    // words of a row
-  float scale[kBlockRows];
+  RowScale scale[kBlockRows];
 
   GRU_EXT_FN Activations(int64_t rows, const float* a, int64_t a_row, int64_t K, void* memory)
       : words(static_cast<typename W::Activation*>(memory)), row((K + W::kPerWord - 1) / W::kPerWord) {
@@ -36,7 +36,7 @@ GRU_EXT_FN void product_tile(const Matrix& m, const Activations<W>& a, int64_t n
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 12
-    for (int c = 0; c < C; ++c) sum[r][c] = k == 0 ? W::start(m.offset + column + c * lanes) : sums[r][c];
+    for (int c = 0; c < C; ++c) sum[r][c] = k == 0 ? W::start() : sums[r][c];
 
   const typename W::Activation* word = a.words + n * a.row;
   const uint32_t* w = group.w + (k * group.vectors + c0) * lanes;

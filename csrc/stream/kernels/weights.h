@@ -11,6 +11,12 @@ constexpr int kRegisterSums = 12;
 
 typedef uint32_t UnalignedWords __attribute__((vector_size(GRU_EXT_VEC_BYTES), aligned(4), may_alias));
 
+// Of int8: what every sum with a row of activations lacks, and must be multiplied by after that.
+struct RowScale {
+  float scale;
+  int32_t missing;
+};
+
 struct F32Weights {
   static constexpr int64_t kPerWord = 1;
   static constexpr int kSums = kRegisterSums;
@@ -20,10 +26,10 @@ struct F32Weights {
   using Factor = VecF;  // an activation in every lane
   using Weights = VecF;
 
-  // To words(K) activations; returns what the sums must be multiplied by.
-  GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
+  // To words(K) activations.
+  GRU_EXT_FN static RowScale prepare(const float* a, int64_t K, Activation* to) {
     __builtin_memcpy(to, a, static_cast<uint64_t>(K) * sizeof(float));
-    return 1;
+    return {};
   }
 
   GRU_EXT_FN static Weights unpack(const uint32_t* w, int) {
@@ -32,6 +38,6 @@ struct F32Weights {
   GRU_EXT_FN static Factor broadcast(const Activation* a, int) { return VecF::broadcast(*a); }
   GRU_EXT_FN static Sum add_product(Weights w, Factor a, Sum sum) { return fma(w, a, sum); }
 
-  GRU_EXT_FN static Sum start(const int32_t*) { return VecF::zero(); }
-  GRU_EXT_FN static VecF finish(Sum sum, const float*, float) { return sum; }
+  GRU_EXT_FN static Sum start() { return VecF::zero(); }
+  GRU_EXT_FN static VecF finish(Sum sum, const float*, RowScale) { return sum; }
 };

@@ -12,22 +12,22 @@ struct Bf16Weights {
   using Factor = VecF::RawBits;
   using Weights = VecF::RawBits;
 
-  GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
+  GRU_EXT_FN static RowScale prepare(const float* a, int64_t K, Activation* to) {
     constexpr int lanes = VecF::kLanes;
     BFloat16* numbers = reinterpret_cast<BFloat16*>(to);
     int64_t k = 0;
     for (; k + lanes <= K; k += lanes) store(numbers + k, load(a + k));
     if (k < K) store(numbers + k, load(a + k, K - k), K - k);
     if (K % 2 != 0) numbers[K].bits = 0;
-    return 1;
+    return {};
   }
 
   GRU_EXT_FN static Weights unpack(const uint32_t* w, int) { return *reinterpret_cast<const UnalignedWords*>(w); }
   GRU_EXT_FN static Factor broadcast(const Activation* a, int) { return *a - Factor{}; }
   GRU_EXT_FN static Sum add_product(Weights w, Factor a, Sum sum) { return dot(sum, w, a); }
 
-  GRU_EXT_FN static Sum start(const int32_t*) { return VecF::zero(); }
-  GRU_EXT_FN static VecF finish(Sum sum, const float*, float) { return sum; }
+  GRU_EXT_FN static Sum start() { return VecF::zero(); }
+  GRU_EXT_FN static VecF finish(Sum sum, const float*, RowScale) { return sum; }
 };
 #else
 // As float32 the first weight is the word shifted up, and the second the word as it is: what the lower half adds to it is not
@@ -43,10 +43,10 @@ struct Bf16Weights {
   using Factor = VecF;
   using Weights = VecF;
 
-  GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
+  GRU_EXT_FN static RowScale prepare(const float* a, int64_t K, Activation* to) {
     to[(K - 1) / 2].number[1] = 0;
     __builtin_memcpy(to, a, static_cast<uint64_t>(K) * sizeof(float));
-    return 1;
+    return {};
   }
 
   GRU_EXT_FN static Weights unpack(const uint32_t* w, int part) {
@@ -56,7 +56,7 @@ struct Bf16Weights {
   GRU_EXT_FN static Factor broadcast(const Activation* a, int part) { return VecF::broadcast(a->number[part]); }
   GRU_EXT_FN static Sum add_product(Weights w, Factor a, Sum sum) { return fma(w, a, sum); }
 
-  GRU_EXT_FN static Sum start(const int32_t*) { return VecF::zero(); }
-  GRU_EXT_FN static VecF finish(Sum sum, const float*, float) { return sum; }
+  GRU_EXT_FN static Sum start() { return VecF::zero(); }
+  GRU_EXT_FN static VecF finish(Sum sum, const float*, RowScale) { return sum; }
 };
 #endif

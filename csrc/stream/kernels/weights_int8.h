@@ -1,14 +1,23 @@
-// int8 weights, four in a word, with a scale for each row. Activations are rounded to 16 bits, with a scale for each row and
-// step, so nearly all of the error is that of the weights. Sums of their products are exact integers: every level and every
-// order of adding gives the same.
+// int8 weights, four in a word, with a scale for each row. Activations are integers of 9 bits, a sign and 8 bits of magnitude,
+// with a scale for each row and step: the instruction that multiplies bytes takes the magnitudes, and the signs go to the
+// weights. Sums of products are exact integers: every level and every order of adding gives the same.
 #pragma once
 
 typedef int32_t RawI32 __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
 typedef int16_t RawI16 __attribute__((vector_size(GRU_EXT_VEC_BYTES)));
 typedef int16_t I16OfLanes __attribute__((vector_size(GRU_EXT_VEC_BYTES / 2)));
 
-GRU_EXT_FN RawI32 load_integers(const int32_t* p) {
-  return reinterpret_cast<RawI32>(*reinterpret_cast<const UnalignedWords*>(p));
+// All lanes in one: by halves, because lane after lane each operation would wait for the one before it.
+template <class Operation>
+GRU_EXT_FN int32_t joined(RawI32 v, Operation operation) {
+  constexpr int lanes = VecF::kLanes;
+  int32_t lane[lanes];
+  __builtin_memcpy(lane, &v, sizeof lane);
+#pragma GCC unroll 4
+  for (int width = lanes / 2; width > 0; width /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < width; ++i) lane[i] = operation(lane[i], lane[i + width]);
+  return lane[0];
 }
 
 // The largest magnitude as bits, by which NaN is above infinity and infinity above all else.
@@ -22,14 +31,8 @@ GRU_EXT_FN uint32_t largest_magnitude(const float* a, int64_t K) {
   int64_t k = 0;
   for (; k + lanes <= K; k += lanes) take(load(a + k));
   if (k < K) take(load(a + k, K - k));
-  // By halves, because lane after lane each comparison would wait for the one before it.
-  int32_t lane[lanes];
-  __builtin_memcpy(lane, &largest, sizeof lane);
-#pragma GCC unroll 4
-  for (int width = lanes / 2; width > 0; width /= 2)
-#pragma GCC unroll 8
-    for (int i = 0; i < width; ++i) lane[i] = lane[i + width] > lane[i] ? lane[i + width] : lane[i];
-  return static_cast<uint32_t>(lane[0]);
+  const auto larger = [](int32_t x, int32_t y) __attribute__((always_inline)) { return y > x ? y : x; };
+  return static_cast<uint32_t>(joined(largest, larger));
 }
 
 // Half a vector of 8-bit numbers to 16 bits each.
@@ -80,13 +83,13 @@ GRU_EXT_FN VecF scaled(RawI32 sum, const float* scale, float of_row) {
 // What an activation may be at most, so that K products with weights of up to 127 add up to less than 2^31.
 GRU_EXT_FN int32_t largest_integer(int64_t K) {
   const int64_t fits = INT32_MAX / (127 * K);
-  return static_cast<int32_t>(fits < INT16_MAX ? fits : INT16_MAX);
+  return static_cast<int32_t>(fits < UINT8_MAX ? fits : UINT8_MAX);
 }
 
-// Rounds a row of activations to 16 bits, with zeros up to a whole word; each is added to `shift`, and arrange() says how those
-// of a vector are stored. Returns the scale. A row that is not finite gets the scale NaN, so all sums with it become NaN.
+// Rounds a row of activations to integers, with zeros up to a whole word; arrange() says how those of a vector are stored.
+// Returns the scale. A row that is not finite gets the scale NaN, so all sums with it become NaN.
 template <class Arrange>
-GRU_EXT_FN float to_integers(const float* a, int64_t K, uint32_t shift, int16_t* to, Arrange arrange) {
+GRU_EXT_FN float to_integers(const float* a, int64_t K, int16_t* to, Arrange arrange) {
   constexpr int lanes = VecF::kLanes;
   const uint32_t bits = largest_magnitude(a, K);
   float largest;
@@ -97,7 +100,7 @@ GRU_EXT_FN float to_integers(const float* a, int64_t K, uint32_t shift, int16_t*
   const VecF magic = VecF::broadcast(ExpConstants<float>::kRound);
   const auto round = [&](VecF v) __attribute__((always_inline)) {
     // Rounded twice, since not every level has a fused addition, and all must round to the same integer.
-    return __builtin_convertvector((v * inverse + magic).bits() - magic.bits() + shift, I16OfLanes);
+    return reinterpret_cast<RawI32>((v * inverse + magic).bits() - magic.bits());
   };
   int64_t k = 0;
   for (; k + lanes <= K; k += lanes) {
@@ -130,39 +133,42 @@ GRU_EXT_FN I16OfLanes split_bytes(I16OfLanes numbers) {
 #endif
 }
 
-// The instruction adds up products of four 8-bit numbers without sign with four that have one. An activation plus 2^15 is 256
-// times its upper half plus its lower half, each without sign; the lower sum starts with -2^15 times the weights. Sums may
-// wrap, because what they come to does not.
+// The instruction adds up products of four bytes without sign, the magnitudes, with four that have one: the weights, or for
+// activations below 0 their complements -w - 1. So for each of those a magnitude is missing from every sum with the row.
 struct Int8Weights {
   static constexpr int64_t kPerWord = 4;
-  static constexpr int kSums = 12;  // of two registers each
+  static constexpr int kSums = 16;
   static constexpr int kParts = 1;
   struct Activation {
-    uint32_t upper, lower;  // four bytes each
+    uint32_t signs, magnitudes;  // four bytes each; a sign is 0 or 255
   } __attribute__((may_alias));
-  struct Sum {
-    RawI32 upper, lower;
-  };
+  using Sum = RawI32;
   struct Factor {
-    RawI32 upper, lower;
+    RawI32 signs, magnitudes;
   };
   using Weights = RawI32;
 
-  GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
-    return to_integers(a, K, 1 << 15, reinterpret_cast<int16_t*>(to), split_bytes);
+  GRU_EXT_FN static RowScale prepare(const float* a, int64_t K, Activation* to) {
+    RawI32 missing = {};
+    const auto arrange = [&](RawI32 numbers) __attribute__((always_inline)) {
+      const RawI32 sign = numbers >> 31, magnitude = (numbers ^ sign) - sign;
+      missing += magnitude & sign;
+      return split_bytes(__builtin_convertvector(sign << 8 | magnitude, I16OfLanes));
+    };
+    const float scale = to_integers(a, K, reinterpret_cast<int16_t*>(to), arrange);
+    return {scale, joined(missing, [](int32_t x, int32_t y) __attribute__((always_inline)) { return x + y; })};
   }
 
-  GRU_EXT_FN static Weights unpack(const uint32_t* w, int) { return load_integers(reinterpret_cast<const int32_t*>(w)); }
+  GRU_EXT_FN static Weights unpack(const uint32_t* w, int) {
+    return reinterpret_cast<RawI32>(*reinterpret_cast<const UnalignedWords*>(w));
+  }
   GRU_EXT_FN static Factor broadcast(const Activation* a, int) {
-    return {static_cast<int32_t>(a->upper) - RawI32{}, static_cast<int32_t>(a->lower) - RawI32{}};
+    return {static_cast<int32_t>(a->signs) - RawI32{}, static_cast<int32_t>(a->magnitudes) - RawI32{}};
   }
-  GRU_EXT_FN static Sum add_product(Weights w, const Factor& a, const Sum& sum) {
-    return {dot(sum.upper, a.upper, w), dot(sum.lower, a.lower, w)};
-  }
-  GRU_EXT_FN static Sum start(const int32_t* offset) { return {RawI32{}, load_integers(offset)}; }
-  GRU_EXT_FN static VecF finish(const Sum& sum, const float* scale, float of_row) {
-    const RawU32 whole = (reinterpret_cast<RawU32>(sum.upper) << 8) + reinterpret_cast<RawU32>(sum.lower);
-    return scaled(reinterpret_cast<RawI32>(whole), scale, of_row);
+  GRU_EXT_FN static Sum add_product(Weights w, const Factor& a, Sum sum) { return dot(sum, a.magnitudes, w ^ a.signs); }
+  GRU_EXT_FN static Sum start() { return RawI32{}; }
+  GRU_EXT_FN static VecF finish(Sum sum, const float* scale, RowScale row) {
+    return scaled(sum + row.missing, scale, row.scale);
   }
 };
 #else
@@ -179,9 +185,10 @@ struct Int8Weights {
   using Factor = RawI16;
   using Weights = RawI16;
 
-  GRU_EXT_FN static float prepare(const float* a, int64_t K, Activation* to) {
-    const auto as_they_are = [](I16OfLanes numbers) __attribute__((always_inline)) { return numbers; };
-    return to_integers(a, K, 0, reinterpret_cast<int16_t*>(to), as_they_are);
+  GRU_EXT_FN static RowScale prepare(const float* a, int64_t K, Activation* to) {
+    const auto narrowed = [](RawI32 numbers)
+                              __attribute__((always_inline)) { return __builtin_convertvector(numbers, I16OfLanes); };
+    return {to_integers(a, K, reinterpret_cast<int16_t*>(to), narrowed), 0};
   }
 
   GRU_EXT_FN static Weights unpack(const uint32_t* w, int part) {
@@ -191,7 +198,7 @@ struct Int8Weights {
     return reinterpret_cast<RawI16>(static_cast<int32_t>(a->pair[part]) - RawI32{});
   }
   GRU_EXT_FN static Sum add_product(Weights w, Factor a, Sum sum) { return sum + multiply_pairs(w, a); }
-  GRU_EXT_FN static Sum start(const int32_t*) { return RawI32{}; }
-  GRU_EXT_FN static VecF finish(Sum sum, const float* scale, float of_row) { return scaled(sum, scale, of_row); }
+  GRU_EXT_FN static Sum start() { return RawI32{}; }
+  GRU_EXT_FN static VecF finish(Sum sum, const float* scale, RowScale row) { return scaled(sum, scale, row.scale); }
 };
 #endif

@@ -71,7 +71,7 @@ inline std::vector<double> kept_activations(const float* a, int64_t K, Keeping k
   if (keeping.type == GRU_INT8) {
     float largest = 0;
     for (int64_t k = 0; k < K; ++k) largest = std::fmax(largest, std::fabs(a[k]));
-    const float limit = std::fmin(32767.f, static_cast<float>(INT32_MAX / (127 * K)));
+    const float limit = std::fmin(255.f, static_cast<float>(INT32_MAX / (127 * K)));
     const float inverse = largest > 0 ? limit / largest : 0;
     for (double& v : kept) v = std::nearbyint(static_cast<float>(v) * inverse) * (double{largest} / limit);
   }
