@@ -40,6 +40,7 @@ FAULTS = {
         "(void)c0;",
         "avx2",
     ),
+    "last group of weights from far": ("product.h", "if (group.vectors > 0) product", "if (group.vectors > 3) product", "avx2"),
     "sums begun anew with later words": ("product.h", "k == 0 ? W::start", "k >= 0 ? W::start", "avx2"),
     "sums of another tile of rows": ("product.h", "sums[(n - begin) / R]", "sums[0]", "avx2"),
     "odd K reads an old activation": ("weights_bf16.h", "to[(K - 1) / 2].number[1] = 0;", "", "avx2"),

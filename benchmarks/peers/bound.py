@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from ..cases import Call
 
 #: (input [N, I], state [N, H], output [N, H]), all NumPy arrays -> a call that computes the output from the other two.
@@ -33,7 +31,7 @@ class BoundStep:
 
     def _new(self, x: Any, h: Any) -> tuple[Call, Any, Any, Any]:
         if len(h) not in self._outputs:
-            self._outputs[len(h)] = [torch.zeros(h.shape).numpy() for _ in range(2)]
+            self._outputs[len(h)] = [h.copy() for _ in range(2)]
         first, second = self._outputs[len(h)]
         y = second if h is first else first
         return self._bind(x, h, y), y, x, h

@@ -14,20 +14,22 @@ namespace {
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-memory::desc describe(const memory::dims& sizes, Tag tag) { return {sizes, memory::data_type::f32, tag}; }
+memory::desc describe(const memory::dims& sizes, Tag tag, memory::data_type type = memory::data_type::f32) {
+  return {sizes, type, tag};
+}
 
 // For one number of rows: oneDNN's choice of the layout of the weights may depend on it.
 class Cell {
  public:
-  Cell(int rows, int inputs, int units, float* w_ih, float* w_hh, float* biases)
+  Cell(int rows, int inputs, int units, memory::data_type type, float* w_ih, float* w_hh, float* biases)
       : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     const auto any = Tag::any;
-    const auto input = describe({1, rows, inputs}, Tag::tnc), state = describe({1, 1, rows, units}, Tag::ldnc);
-    const auto output = describe({1, rows, units}, Tag::tnc), bias = describe({1, 1, 4, units}, Tag::ldgo);
+    const auto input = describe({1, rows, inputs}, Tag::tnc, type), output = describe({1, rows, units}, Tag::tnc, type);
+    const auto state = describe({1, 1, rows, units}, Tag::ldnc, type), bias = describe({1, 1, 4, units}, Tag::ldgo);
     const memory::dims ih{1, 1, inputs, 3, units}, hh{1, 1, units, 3, units};
-    const dnnl::lbr_gru_forward::primitive_desc chosen(engine_, dnnl::prop_kind::forward_inference,
-                                                       dnnl::rnn_direction::unidirectional_left2right, input, state,
-                                                       describe(ih, any), describe(hh, any), bias, output, memory::desc());
+    const dnnl::lbr_gru_forward::primitive_desc chosen(
+        engine_, dnnl::prop_kind::forward_inference, dnnl::rnn_direction::unidirectional_left2right, input, state,
+        describe(ih, any, type), describe(hh, any, type), bias, output, memory::desc());
     step_ = dnnl::lbr_gru_forward(chosen);
     const auto packed = [&](const memory::dims& sizes, float* from, const memory::desc& layout) {
       memory source(describe(sizes, Tag::ldigo), engine_, from), result(layout, engine_);
@@ -48,10 +50,10 @@ class Cell {
     stream_.wait();
   }
 
-  void step(const float* x, const float* h, float* y) {
+  void step(const void* x, const void* h, void* y) {
     // The handles are shared with `arguments_`. oneDNN only reads what the first two point to.
-    x_.set_data_handle(const_cast<float*>(x));
-    h_.set_data_handle(const_cast<float*>(h));
+    x_.set_data_handle(const_cast<void*>(x));
+    h_.set_data_handle(const_cast<void*>(h));
     y_.set_data_handle(y);
     step_.execute(stream_, arguments_);
     stream_.wait();
@@ -79,11 +81,12 @@ const char* gru_onednn_version() {
 // null where oneDNN refuses; `reason` then says why. Gates in the order z, r, n; the four biases: z, r, n of the input, n of
 // the state.
 void* gru_onednn_create(int rows, int inputs, int units,
+                        bool bf16,      // of x, h, y and the packed weights, instead of float32
                         float* w_ih,    // [I, 3, H]
                         float* w_hh,    // [H, 3, H]
                         float* biases,  // [4, H]
                         char* reason, size_t reason_size) try {
-  return new Cell(rows, inputs, units, w_ih, w_hh, biases);
+  return new Cell(rows, inputs, units, bf16 ? memory::data_type::bf16 : memory::data_type::f32, w_ih, w_hh, biases);
 } catch (const dnnl::error& error) {
   std::snprintf(reason, reason_size, "%s", error.what());
   return nullptr;
@@ -92,9 +95,9 @@ void* gru_onednn_create(int rows, int inputs, int units,
 void gru_onednn_destroy(void* cell) { delete static_cast<Cell*>(cell); }
 
 void gru_onednn_step(void* cell,
-                     const float* x,  // [N, I]
-                     const float* h,  // [N, H]
-                     float* y) {      // [N, H]
+                     const void* x,  // [N, I]
+                     const void* h,  // [N, H]
+                     void* y) {      // [N, H]
   static_cast<Cell*>(cell)->step(x, h, y);
 }
 }

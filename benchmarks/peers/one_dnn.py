@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from .. import native
 from ..cases import Call, Step
@@ -27,6 +28,8 @@ class OneDnn(NumpyPeer):
     name = "onednn"
     default = False
     packs = True
+    #: What arrays and packed weights are in, instead of float32.
+    bf16 = False
 
     def why_unavailable(self) -> Optional[str]:
         return native.why_unavailable() or _loaded()[1]
@@ -41,18 +44,42 @@ class OneDnn(NumpyPeer):
 
         def bind(x: Any, h: Any, y: Any) -> Call:
             if len(x) not in models:
-                models[len(x)] = _Model((len(x), cell.input_size, cell.hidden_size), numbers)
+                models[len(x)] = _Model((len(x), cell.input_size, cell.hidden_size), self.bf16, numbers)
             return models[len(x)].call(*map(address, (x, h, y)))
 
         return BoundStep(bind)
 
 
+@register
+class OneDnnBf16(OneDnn):
+    """In bfloat16 throughout; NumPy has no such type, so arrays hold the bits."""
+
+    name = "onednn-bf16"
+    bf16 = True
+    spacing = 2**-7
+
+    def why_unavailable(self) -> Optional[str]:
+        reason = super().why_unavailable()
+        if reason is None:
+            try:
+                self.step(nn.GRUCell(1, 1))(*(self.adopt(torch.zeros(1, 1)) for _ in range(2)))
+            except RuntimeError as error:  # of a processor without the instructions
+                return str(error)
+        return reason
+
+    def adopt(self, tensor: Tensor) -> Any:
+        return tensor.bfloat16().view(torch.int16).numpy()
+
+    def to_torch(self, array: Any) -> Tensor:
+        return torch.from_numpy(array).view(torch.bfloat16).float()
+
+
 class _Model:
     """The cell for one number of rows."""
 
-    def __init__(self, sizes: tuple[int, int, int], numbers: list[Any]) -> None:
+    def __init__(self, sizes: tuple[int, int, int], bf16: bool, numbers: list[Any]) -> None:
         reason = ctypes.create_string_buffer(256)
-        cell = _library().gru_onednn_create(*sizes, *map(address, numbers), reason, len(reason))
+        cell = _library().gru_onednn_create(*sizes, ctypes.c_bool(bf16), *map(address, numbers), reason, len(reason))
         if cell is None:
             raise RuntimeError(f"oneDNN refuses N, I, H = {sizes}: {reason.value.decode()}")
         self._cell = ctypes.c_void_p(cell)

@@ -7,7 +7,7 @@
 namespace gru_ext::stream {
 
 // Rows (streams of a batch, or steps whose inputs are known) that share one reading of the weights.
-constexpr int64_t kBlockRows = 16;
+constexpr int64_t kBlockRows = 32;
 
 // Vectors of the result that a single row computes at a time.
 constexpr int64_t kGroup = 12;
@@ -20,6 +20,7 @@ struct Matrix {
   const uint32_t* w;
   const float* scale;  // [J], of int8: a weight is an integer times the scale of its row
   int64_t J, K;
+  bool far;  // the weights come from the third-level cache in each step
 };
 
 // P is H rounded up to whole vectors; weights and biases of the units past H are zero.

@@ -4,6 +4,10 @@
 
 constexpr int kTileRows = 4;
 
+// How far ahead a single row asks for weights that come from the third-level cache, in bytes: a page ends every 4096, and the
+// processor's own prefetchers with it.
+constexpr int64_t kAhead = 3072;
+
 template <class W>
 struct Activations {
   typename W::Activation* words;  // [rows][row]
@@ -26,8 +30,8 @@ struct Group {
 constexpr int64_t kBlockWords = 64;
 
 // R rows from n on, and C vectors of a group from c0 on, for the words from k to end. Sums that are not finished wait in
-// `sums`.
-template <class W, int R, int C>
+// `sums`. Prefetch: a single row asks for weights early.
+template <class W, int R, int C, bool Prefetch = false>
 GRU_EXT_FN void product_tile(const Matrix& m, const Activations<W>& a, int64_t n, const Group& group, int64_t c0, int64_t k,
                              int64_t end, typename W::Sum (&sums)[R][C], float* to) {
   constexpr int lanes = VecF::kLanes;
@@ -42,6 +46,11 @@ GRU_EXT_FN void product_tile(const Matrix& m, const Activations<W>& a, int64_t n
   const uint32_t* w = group.w + (k * group.vectors + c0) * lanes;
   for (; k < end; ++k, w += group.vectors * lanes) {
     if constexpr (R == 1) {
+      if constexpr (Prefetch) {
+#pragma GCC unroll 12
+        for (int line = 0; line < C * GRU_EXT_VEC_BYTES; line += 64)
+          __builtin_prefetch(reinterpret_cast<const char*>(w) + line + kAhead);
+      }
       // The weights go by in the order in which they lie in memory.
       typename W::Factor factor[W::kParts];
 #pragma GCC unroll 2
@@ -104,7 +113,7 @@ GRU_EXT_FN void product_group(const Matrix& m, const Activations<W>& a, int64_t 
 
 // to [rows, J] = numbers W^T, where the rows of numbers [rows, K] are number_row apart; memory takes the activations.
 template <class W>
-void product(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to) {
+void product_of_rows(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to) {
   const Activations<W> a(rows, numbers, number_row, m.K, memory);
   const int64_t vectors = m.J / VecF::kLanes, in_tiles = rows / kTileRows * kTileRows, in_pairs = rows / 2 * 2;
   for (Group group = {m.w, kGroup, 0}; group.j < vectors; group.j += kGroup) {
@@ -114,4 +123,25 @@ void product(const Matrix& m, int64_t rows, const float* numbers, int64_t number
     if (in_pairs < rows) product_group<W, 1, kGroup>(m, a, in_pairs, rows, group, 0, to);
     group.w += a.row * group.vectors * VecF::kLanes;
   }
+}
+
+// A single row with weights that come from the third-level cache.
+template <class W>
+void product_of_far(const Matrix& m, const float* numbers, void* memory, float* to) {
+  const Activations<W> a(1, numbers, 0, m.K, memory);
+  const int64_t vectors = m.J / VecF::kLanes;
+  typename W::Sum none[1][kGroup];
+  Group group = {m.w, kGroup, 0};
+  for (; group.j + kGroup <= vectors; group.j += kGroup, group.w += a.row * kGroup * VecF::kLanes)
+    product_tile<W, 1, kGroup, /*Prefetch=*/true>(m, a, 0, group, 0, 0, a.row, none, to);
+  group.vectors = vectors - group.j;
+  if (group.vectors > 0) product_group<W, 1, kGroup / 2>(m, a, 0, 1, group, 0, to);
+}
+
+template <class W>
+GRU_EXT_FN void product(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to) {
+  // Where a word takes two products, instructions are the bound and not the weights' way.
+  if constexpr (W::kParts == 1)
+    if (rows == 1 && m.far) return product_of_far<W>(m, numbers, memory, to);
+  product_of_rows<W>(m, rows, numbers, number_row, memory, to);
 }
