@@ -142,6 +142,27 @@ class Case {
   Random& random_;
 };
 
+// One of eight variants: with and without each bias, rows next to each other and with gaps.
+template <class T>
+void check_size(const std::vector<Level<T>>& levels, int64_t N, int64_t I, int64_t H, int variant, Random& random) {
+  const bool gaps = variant & 4;
+  const Sizes s = {N, I, H, gaps ? I + 3 : I, gaps ? H + 5 : H};
+  const Case<T> c(s, random, variant);
+  c.check(levels, [&](const Level<T>& level, const Outputs<T>& whole) {
+    const auto same = [&](const Outputs<T>& other) {
+      return other.hy.same_bits(whole.hy) && (other.saved.size() == 0 || other.saved.same_bits(whole.saved));
+    };
+    const Outputs<T> parts(s), unsaved(s, /*save=*/false), rows(s);
+    c.run(level.kernels, c.arguments(parts, /*save=*/true), /*parts=*/4);
+    expect(same(parts), "the numbers depend on the parts");
+    c.run(level.kernels, c.arguments(unsaved, /*save=*/false), /*parts=*/2);
+    expect(same(unsaved), "hy depends on whether the gates are saved");
+    for (const auto& [begin, end] : random_parts(random, N, 3))
+      c.run(level.kernels, c.arguments(rows, /*save=*/true).rows(begin, end), /*parts=*/1);
+    expect(same(rows), "the numbers of a row depend on the rest of the batch");
+  });
+}
+
 template <class T>
 void check_sizes(const std::vector<Level<T>>& levels) {
   Random random;
@@ -149,29 +170,12 @@ void check_sizes(const std::vector<Level<T>>& levels) {
   const int64_t count = sizeof kSizes / sizeof *kSizes;
   // The borders of I and those of H matter each by itself: a third of the pairs holds every I and every H four times or more.
   for (int64_t pair = 0; pair < count * count; ++pair) {
-    const int64_t I = kSizes[pair % count], H = kSizes[pair / count];
     if ((pair % count + pair / count) % 3 != 0) continue;
-    for (const int64_t N : kBatch) {
-      // 11 batch sizes and 8 variants have no common factor, so each batch size meets each variant.
-      ++variant;
-      const bool gaps = variant & 4;
-      const Sizes s = {N, I, H, gaps ? I + 3 : I, gaps ? H + 5 : H};
-      const Case<T> c(s, random, variant);
-      c.check(levels, [&](const Level<T>& level, const Outputs<T>& whole) {
-        const auto same = [&](const Outputs<T>& other) {
-          return other.hy.same_bits(whole.hy) && (other.saved.size() == 0 || other.saved.same_bits(whole.saved));
-        };
-        const Outputs<T> parts(s), unsaved(s, /*save=*/false), rows(s);
-        c.run(level.kernels, c.arguments(parts, /*save=*/true), /*parts=*/4);
-        expect(same(parts), "the numbers depend on the parts");
-        c.run(level.kernels, c.arguments(unsaved, /*save=*/false), /*parts=*/2);
-        expect(same(unsaved), "hy depends on whether the gates are saved");
-        for (const auto& [begin, end] : random_parts(random, N, 3))
-          c.run(level.kernels, c.arguments(rows, /*save=*/true).rows(begin, end), /*parts=*/1);
-        expect(same(rows), "the numbers of a row depend on the rest of the batch");
-      });
-    }
+    // 11 batch sizes and 8 variants have no common factor, so each batch size meets each variant.
+    for (const int64_t N : kBatch) check_size(levels, N, kSizes[pair % count], kSizes[pair / count], ++variant, random);
   }
+  // Rows that are long for every type.
+  for (const int64_t N : {1, 2, 7, 50}) check_size(levels, N, 2570, 19, ++variant, random);
 }
 
 // NaN and infinities in one row of the batch: the equations say what they become; the other rows do not change by a bit.
