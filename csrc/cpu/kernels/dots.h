@@ -54,18 +54,18 @@ struct DotTile {
   using N = Numbers<T>;
   Vec<S> acc[R][U] = {};
 
-  // far: asks for the rows of the next tile while it reads those of this one.
+  // Of K numbers each. far: asks for the rows of the next tile while it reads those of this one.
   template <bool far>
-  GRU_EXT_FN void add(int64_t K, const T* x, int64_t x_row, const T* w) {
+  GRU_EXT_FN void add(int64_t K, const T* x, int64_t x_row, const T* w, int64_t w_row) {
     constexpr int n = N::count;
     int64_t k = 0;
     if constexpr (far) {
       constexpr int line = 64 / sizeof(T) > n ? 64 / sizeof(T) : n;
       for (; k + line <= K; k += line) {
 #pragma GCC unroll 16
-        for (int u = 0; u < U; ++u) __builtin_prefetch(w + k + (U + u) * K, /*write=*/0, /*to the second-level cache*/ 2);
+        for (int u = 0; u < U; ++u) __builtin_prefetch(w + k + (U + u) * w_row, /*write=*/0, /*to the second-level cache*/ 2);
 #pragma GCC unroll 4
-        for (int i = 0; i < line; i += n) add_vector(x + k + i, x_row, w + k + i, K, WholeVector{});
+        for (int i = 0; i < line; i += n) add_vector(x + k + i, x_row, w + k + i, w_row, WholeVector{});
       }
     }
     if constexpr (R == 1 && !far) {
@@ -75,10 +75,10 @@ struct DotTile {
         for (int u = 0; u < U; ++u)
 #pragma GCC unroll 16
           for (int i = 0; i < piece; i += n)
-            acc[0][u] = N::add_product(N::load(w + u * K + k + i), N::load(x + k + i), acc[0][u]);
+            acc[0][u] = N::add_product(N::load(w + u * w_row + k + i), N::load(x + k + i), acc[0][u]);
     }
-    for (; k + n <= K; k += n) add_vector(x + k, x_row, w + k, K, WholeVector{});
-    if (k < K) add_vector(x + k, x_row, w + k, K, FirstNumbers{K - k});
+    for (; k + n <= K; k += n) add_vector(x + k, x_row, w + k, w_row, WholeVector{});
+    if (k < K) add_vector(x + k, x_row, w + k, w_row, FirstNumbers{K - k});
   }
 
   // To sums[r * row + u].

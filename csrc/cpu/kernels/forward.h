@@ -16,14 +16,16 @@ constexpr int64_t kStripRows = 10 * kGatedRows;
 // rows of weights.
 constexpr int64_t kPassBytes = 16 << 10;
 
-// Rows of x and h together of as many bytes and more, as they are multiplied, are long. Measured on a Zen 5 with AVX-512: from
-// 6 KB on 1.1 to 1.25 times as fast with 16 to 256 rows, 3 % slower with one; at 4 KB from 0.94 to 1.16, by the number of rows.
-// With AVX2 it is no gain: a tile of fewer rows waits for other things.
+// Rows of x and h together of as many bytes and more, as they are multiplied, are long, and are multiplied in parts of
+// kPartBytes at most. Measured on a Zen 5 with AVX-512: from 6 KB on 1.1 to 1.25 times as fast with 16 to 256 rows, 1 to 3 %
+// slower with one; at 4 KB from 0.94 to 1.16, by the number of rows. Parts of 1 to 3 KB are slower. With AVX2 it is no gain: a
+// tile of fewer rows waits for other things.
 #if GRU_EXT_VEC_BYTES == 64
 constexpr int64_t kLongRows = 5 << 10;
 #else
 constexpr int64_t kLongRows = 0;  // none are
 #endif
+constexpr int64_t kPartBytes = 4 << 10;
 
 // Weights of more bytes come from memory, and the processor's own prefetchers stop at the end of each row, where a page ends:
 // those of a single row are asked for early. Measured with AVX2 and 32 MB of third-level cache: 20 % faster at I = H = 1024 and
@@ -63,18 +65,18 @@ GRU_EXT_FN void sums_of_both(const ForwardArgs<T>& p, const BlockOperands<E>& o,
                              GateSums<Compute<T>>& sums) {
   for_row_tiles<Kind::rows>(begin, end, [&](int64_t n, auto rows) __attribute__((always_inline)) {
     DotTile<decltype(rows)::value, Kind::units, E> tile;
-    tile.template add<Kind::far>(p.I, o.x + n * o.x_row, o.x_row, o.w_ih[g] + u * p.I);
-    tile.template add<Kind::far>(p.H, o.h + n * o.h_row, o.h_row, o.w_hh[g] + u * p.H);
+    tile.template add<Kind::far>(p.I, o.x + n * o.x_row, o.x_row, o.w_ih[g] + u * p.I, p.I);
+    tile.template add<Kind::far>(p.H, o.h + n * o.h_row, o.h_row, o.w_hh[g] + u * p.H, p.H);
     tile.store_sums(&sums[n][u], kGatedUnits);
   });
 }
 
 template <class Kind, class E, class S>
-GRU_EXT_FN void sums_of_one(const E* x, int64_t x_row, int64_t begin, int64_t end, int64_t K, const E* w, int u,
+GRU_EXT_FN void sums_of_one(const E* x, int64_t x_row, int64_t begin, int64_t end, int64_t K, const E* w, int64_t w_row, int u,
                             GateSums<S>& sums) {
   for_row_tiles<Kind::rows>(begin, end, [&](int64_t n, auto rows) __attribute__((always_inline)) {
     DotTile<decltype(rows)::value, Kind::units, E> tile;
-    tile.template add<Kind::far>(K, x + n * x_row, x_row, w + u * K);
+    tile.template add<Kind::far>(K, x + n * x_row, x_row, w + u * w_row, w_row);
     tile.store_sums(&sums[n][u], kGatedUnits);
   });
 }
@@ -108,34 +110,52 @@ GRU_EXT_FN void finish_block(const ForwardArgs<T>& p, int64_t j, int units, Bloc
   }
 }
 
+// How many bytes a number has as it is multiplied. Like what follows from it, the same for any batch, so that a row is.
+template <class T>
+constexpr int64_t kNumberBytes = Numbers<T>::widened ? sizeof(Compute<T>) : sizeof(T);
+
+template <class T>
+GRU_EXT_FN bool is_long(int64_t I, int64_t H) {
+  return kLongRows > 0 && (I + H) * kNumberBytes<T> >= kLongRows;
+}
+
+// Into how long parts a row of K numbers is divided: equal ones of whole pieces.
+template <class T>
+GRU_EXT_FN int64_t part_of_row(int64_t K) {
+  constexpr int64_t most = kPartBytes / kNumberBytes<T>, piece = kPieceVectors * Numbers<T>::count;
+  const int64_t parts = (K + most - 1) / most;
+  return parts > 1 ? ((K + parts - 1) / parts + piece - 1) / piece * piece : K;
+}
+
 // `units` units from j on, for the rows of a batch of at most kGatedRows.
 //
-// Of long rows the products with x and those with h are made one after the other, for all rows each, so that what all units of
-// a block meet stays in the nearer caches. Then r and z are sums of two; of a single row as well, because a row is the same in
-// any batch.
+// Long rows are multiplied part by part, first those of x and then those of h, each for all rows of the batch, so that what all
+// units of a block meet stays in the nearer caches. The sums are those of the parts added; of a single row as well, because a
+// row is the same in any batch.
 template <bool long_rows, class T, class E>
 void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j, int units) {
   using S = Compute<T>;
   BlockSums<S> s;
-  GateSums<S> r_z_of_h[2];
+  GateSums<S> of_part[3];
   const int64_t weight_bytes = 3 * p.H * (p.I + p.H) * static_cast<int64_t>(sizeof(E));
-  for (int part = 0; part < (long_rows ? 2 : 1); ++part) {
-    const int64_t K = !long_rows ? p.I + p.H : part == 0 ? p.I : p.H, row_bytes = K * static_cast<int64_t>(sizeof(E));
+  bool of_h = false, more = true;
+  for (int64_t k = 0; more;) {
+    // The part that begins at k, of a row of x or of h.
+    const int64_t row = of_h ? p.H : p.I, left = row - k, part = part_of_row<T>(row);
+    const int64_t K = !long_rows ? p.I + p.H : left < part ? left : part, row_bytes = K * static_cast<int64_t>(sizeof(E));
     const int64_t pass = rows_of_a_part(p.N, kPassBytes / (row_bytes > 0 ? row_bytes : 1));
     for (int64_t begin = 0; begin < p.N; begin += pass) {
       const int64_t end = begin + pass < p.N ? begin + pass : p.N;
       const auto sum_units = [&](int u, auto kind) __attribute__((always_inline)) {
         using Kind = decltype(kind);
         if constexpr (long_rows) {
-          const bool of_h = part == 1;
-          GateSums<S>*const r_z = of_h ? r_z_of_h : s.r_z, *const sums[] = {r_z, r_z + 1, of_h ? &s.q : &s.n_input};
+          const E *const a = of_h ? o.h : o.x, *const *const w = of_h ? o.w_hh : o.w_ih;
           for (int g = 0; g < 3; ++g)
-            sums_of_one<Kind>(of_h ? o.h : o.x, of_h ? o.h_row : o.x_row, begin, end, K, of_h ? o.w_hh[g] : o.w_ih[g], u,
-                              *sums[g]);
+            sums_of_one<Kind>(a + k, of_h ? o.h_row : o.x_row, begin, end, K, w[g] + k, row, u, of_part[g]);
         } else {
           for (int g = 0; g < 2; ++g) sums_of_both<Kind>(p, o, begin, end, g, u, s.r_z[g]);
-          sums_of_one<Kind>(o.x, o.x_row, begin, end, p.I, o.w_ih[2], u, s.n_input);
-          sums_of_one<Kind>(o.h, o.h_row, begin, end, p.H, o.w_hh[2], u, s.q);
+          sums_of_one<Kind>(o.x, o.x_row, begin, end, p.I, o.w_ih[2], p.I, u, s.n_input);
+          sums_of_one<Kind>(o.h, o.h_row, begin, end, p.H, o.w_hh[2], p.H, u, s.q);
         }
       };
       int u = 0;
@@ -146,11 +166,22 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
       for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotRows, kDotUnits>{});
       for (; u < units; ++u) sum_units(u, Tiles<kDotRows, 1>{});
     }
+    more = false;
+    if constexpr (long_rows) {
+      GateSums<S>* const to[] = {&s.r_z[0], &s.r_z[1], of_h ? &s.q : &s.n_input};
+      for (int g = 0; g < 3; ++g) {
+        const bool first = k == 0 && (g == 2 || !of_h);
+        for (int64_t n = 0; n < p.N; ++n)
+          for (int u = 0; u < units; ++u) (*to[g])[n][u] = of_part[g][n][u] + (first ? 0 : (*to[g])[n][u]);
+      }
+      k += K;
+      more = k < row || !of_h;
+      if (k == row) {
+        of_h = true;
+        k = 0;
+      }
+    }
   }
-  if constexpr (long_rows)
-    for (int g = 0; g < 2; ++g)
-      for (int64_t n = 0; n < p.N; ++n)
-        for (int u = 0; u < units; ++u) s.r_z[g][n][u] += r_z_of_h[g][n][u];
   finish_block(p, j, units, s);
 }
 
@@ -187,9 +218,7 @@ GRU_EXT_FN void forward_strip(const ForwardArgs<T>& p, int64_t begin, int64_t en
       o.h_row = p.h_row;
       o.x = rows_as(rows.x, o.x_row, rows.N, I, free);
       o.h = rows_as(rows.h, o.h_row, rows.N, H, free + kGatedRows * I);
-      // By the sizes of a row alone, so that it is the same in any batch.
-      const int64_t row_bytes = (I + H) * static_cast<int64_t>(Numbers<T>::widened ? sizeof(Compute<T>) : sizeof(T));
-      if (kLongRows > 0 && row_bytes >= kLongRows)
+      if (is_long<T>(I, H))
         forward_block</*long_rows=*/true>(rows, o, j, units);
       else
         forward_block</*long_rows=*/false>(rows, o, j, units);
