@@ -43,7 +43,7 @@ def test_a_row_does_not_depend_on_the_others(sizes: tuple[int, int], dtype: torc
 
 @pytest.mark.parametrize("dtype", REAL_DTYPES)
 def test_a_row_by_itself_where_weights_come_from_memory(dtype: torch.dtype) -> None:
-    """More than kFarWeights of forward.h, in 16 bits too: then a single row has tiles of its own."""
+    """More than kFarWeights of dots.h, in 16 bits too: then a single row has tiles of its own."""
     cell = gru_ext.GRUCell(1003, 1402, dtype=dtype)
     x, state = torch.randn(5, 1003, dtype=dtype), torch.randn(5, 1402, dtype=dtype)
     with torch.inference_mode():

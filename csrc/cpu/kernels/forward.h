@@ -27,11 +27,6 @@ constexpr int64_t kLongRows = 0;  // none are
 #endif
 constexpr int64_t kPartBytes = 4 << 10;
 
-// Weights of more bytes come from memory, and the processor's own prefetchers stop at the end of each row, where a page ends:
-// those of a single row are asked for early. Measured with AVX2 and 32 MB of third-level cache: 20 % faster at I = H = 1024 and
-// 1280, 5 % at 896; in the caches, at 768 and less, it would be 5 to 18 % slower.
-constexpr int64_t kFarWeights = 16 << 20;
-
 // The sums of one gate for each row and unit of a block, without biases.
 template <class S>
 using GateSums = S[kGatedRows][kGatedUnits];
@@ -51,11 +46,11 @@ GRU_EXT_FN int64_t rows_of_a_part(int64_t N, int64_t most) {
   return (tiles + parts - 1) / parts * kDotRows;
 }
 
-// The tiles that sums are made in. far: of weights from memory.
-template <int tile_rows, int tile_units, bool from_memory = false>
+// The tiles that sums are made in. far: of a single row with weights that are (dots.h).
+template <int tile_rows, int tile_units, bool far_weights = false>
 struct Tiles {
   static constexpr int rows = tile_rows, units = tile_units;
-  static constexpr bool far = from_memory;
+  static constexpr bool far = far_weights;
 };
 
 // The sums of rows [begin, end) with the weights of gate g of so many units from u on; for n, input and state apart. Inlined
@@ -122,7 +117,7 @@ GRU_EXT_FN bool is_long(int64_t I, int64_t H) {
 // Into how long parts a row of K numbers is divided: equal ones of whole pieces.
 template <class T>
 GRU_EXT_FN int64_t part_of_row(int64_t K) {
-  constexpr int64_t most = kPartBytes / kNumberBytes<T>, piece = kPieceVectors * Numbers<T>::count;
+  constexpr int64_t most = kPartBytes / kNumberBytes<T>, piece = kPieceBytes / GRU_EXT_VEC_BYTES * Numbers<T>::count;
   const int64_t parts = (K + most - 1) / most;
   return parts > 1 ? ((K + parts - 1) / parts + piece - 1) / piece * piece : K;
 }
@@ -160,7 +155,7 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
       };
       int u = 0;
       if (p.N == 1 && weight_bytes > kFarWeights)
-        for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<1, kDotUnits, true>{});
+        for (; u + kFarUnits <= units; u += kFarUnits) sum_units(u, Tiles<1, kFarUnits, true>{});
       else if (p.N == 1)
         for (; u + kSingleRowUnits<E> <= units; u += kSingleRowUnits<E>) sum_units(u, Tiles<1, kSingleRowUnits<E>>{});
       for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotRows, kDotUnits>{});
