@@ -96,9 +96,10 @@ def _run(run: Run) -> Iterable[str]:
     ]
     if run.limits is not None:
         rates = [f"{rate / 1e3:.0f} GB/s from {_bytes(int(size))}" for size, rate in run.limits["bytes_per_us"].items()]
+        call = f"{run.limits['call_us']:.1f} us for a module's call, " if "call_us" in run.limits else ""
         lines.append(
             f"Limits: {run.limits['operations_per_us'] / 1e3:.0f} GFLOP/s; {', '.join(rates)}; "
-            f"{run.limits['autograd_us']:.0f} us for one operator and its gradients."
+            f"{call}{run.limits['autograd_us']:.0f} us for one operator and its gradients."
         )
     if report.busy(about):
         lines.append(f"The machine was BUSY (load average {about['load_average']}): do not rely on these times.")

@@ -1,8 +1,8 @@
 """What this processor can do at most, measured, and what part of that a step reaches.
 
 A step cannot be quicker than its float32 multiplications and additions at the rate of the arithmetic units, nor than reading
-its weights at the rate at which memory, or the cache that holds them, is read. One that trains takes besides what torch's
-autograd takes for any operator.
+its weights at the rate at which memory, or the cache that holds them, is read. From Python it takes besides what calling any
+module takes, and one that trains what torch's autograd takes for any operator.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ from typing import Any, Optional
 import torch
 
 from . import native
+from .cases import Call
 from .selection import Case
 from .workloads import Cell
 
@@ -32,6 +33,11 @@ def why_unavailable(dtype: torch.dtype) -> Optional[str]:
     if dtype != torch.float32:
         return "only known for float32"
     return native.why_unavailable()
+
+
+class _Empty(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.empty_like(x)
 
 
 class Limits:
@@ -72,24 +78,35 @@ class Limits:
         return self._bandwidths[count]
 
     @cached_property
+    def call_us(self) -> float:
+        """The least time of calling a module that only makes a new tensor, which no step from Python can do without."""
+        module, x = _Empty(), torch.zeros(1, 4)
+        with torch.inference_mode():
+            return self._least_us(lambda: module(x))
+
+    @cached_property
     def autograd_us(self) -> float:
         """The least time of one operator with as many inputs as the cell has, and of their gradients, called from Python.
 
         The operator is torch.stack of single numbers.
         """
         leaves = [torch.zeros(1, requires_grad=True) for _ in range(_LEAVES)]
-        grad, calls, least = torch.ones(_LEAVES, 1), 20, float("inf")
-        end = time.perf_counter() + self.seconds
+        grad = torch.ones(_LEAVES, 1)
+        return self._least_us(lambda: torch.autograd.grad(torch.stack(leaves), leaves, grad))
+
+    def _least_us(self, call: Call) -> float:
+        calls, least, end = 20, float("inf"), time.perf_counter() + self.seconds
         while (start := time.perf_counter()) < end or least == float("inf"):
             for _ in range(calls):
-                torch.autograd.grad(torch.stack(leaves), leaves, grad)
+                call()
             least = min(least, (time.perf_counter() - start) / calls * 1e6)
         return least
 
     def measured(self) -> dict[str, Any]:
-        """operations_per_us, autograd_us, and bytes per microsecond of the sizes in bytes that were asked for until now."""
+        """operations_per_us, call_us, autograd_us, and bytes per microsecond of the sizes in bytes that were asked for."""
         return {
             "operations_per_us": self.operations_per_us,
+            "call_us": self.call_us,
             "autograd_us": self.autograd_us,
             "bytes_per_us": {4 * count * self.threads: rate for count, rate in sorted(self._bandwidths.items())},
         }

@@ -1,8 +1,8 @@
 """What is aimed at, as data, and whether stored results reach it.
 
 A target that the machine forbids is told apart from one that is merely missed: where even a step at the limit, the longer of
-its arithmetic and its reading of the weights, would not be quick enough, no kernel can reach it on that machine. In training
-what torch's autograd takes for any operator is added to that.
+its arithmetic and its reading of the weights, would not be quick enough, no kernel can reach it on that machine. The time that
+any module's call takes is added to that, and in training what torch's autograd takes for any operator.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -93,9 +93,10 @@ def _most(run: Run, result: Result, other: Measured) -> Optional[float]:
     """How many times as fast as another a step at the limit would be."""
     if result.limit is None or run.limits is None:
         return None
-    # Of T steps autograd goes through all at once, which has not been measured.
+    # Older results lack the time of a call. Of T steps autograd goes through all at once, which has not been measured.
+    call = run.limits.get("call_us", 0) * len(result.case.workload.cells)
     autograd = run.limits["autograd_us"] if result.case.mode is Mode.TRAINING else 0
-    return other.microseconds.median / (result.limit + autograd)
+    return other.microseconds.median / (result.limit + call + autograd)
 
 
 def _name(run: Run, result: Result) -> str:
