@@ -59,6 +59,8 @@ def text(runs: Sequence[Run]) -> str:
             parts += _run(run)
         parts += [f"#### Where we are not faster: {machine}", *_not_faster(group)]
         parts += [f"#### Targets: {machine}", *_targets(group)]
+        notes = [path.read_text().strip() for run in group if (path := RESULTS / f"{run.name}.md").exists()]
+        parts += [f"#### What forbids the rest: {machine}", *notes] if notes else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -147,8 +149,9 @@ def _not_faster(runs: Sequence[Run]) -> Iterable[str]:
 def _targets(runs: Sequence[Run]) -> Iterable[str]:
     yield (
         f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
-        f"the share of that limit that the target asks for: above 100 % the target is out of reach here. In training torch's "
-        f"autograd, as measured for one operator without arithmetic, comes on top of the limit."
+        f"the share of that limit that the target asks for: above 100 % the target is out of reach here. A module's call, where "
+        f"the results have its time, comes on top of the limit, and in training torch's autograd, as measured for one operator "
+        f"without arithmetic."
     )
     rows = []
     for run in targets.plain(runs):
