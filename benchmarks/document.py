@@ -150,8 +150,8 @@ def _targets(runs: Sequence[Run]) -> Iterable[str]:
     yield (
         f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
         f"the share of that limit that the target asks for: above 100 % the target is out of reach here. A module's call, where "
-        f"the results have its time, comes on top of the limit, and in training torch's autograd, as measured for one operator "
-        f"without arithmetic."
+        f"the results have its time, comes on top of the limit, and in training torch's autograd, as measured for one "
+        f"operator without arithmetic."
     )
     rows = []
     for run in targets.plain(runs):
@@ -185,7 +185,7 @@ def _rule_row(rule: targets.Rule, runs: Sequence[Run]) -> list[str]:
 
 
 def _bytes(size: int) -> str:
-    return f"{size / 2**20:g} MiB" if size >= 2**20 else f"{size / 2**10:g} KiB"
+    return f"{size / 2**20:.3g} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -26,6 +26,8 @@ _PROCESSORS = {"default": "x86-64", "avx2": "haswell"}
 
 # Tensors whose gradients a step is asked for: x, h, and the four parameters.
 _LEAVES = 6
+# Bytes: sizes are rounded up to a multiple of it. Coarser would matter where a size is close to that of a cache.
+_STEP = 16 << 10
 
 
 def why_unavailable(dtype: torch.dtype) -> Optional[str]:
@@ -68,8 +70,7 @@ class Limits:
 
     def bytes_per_us(self, size: int) -> float:
         """At which `size` bytes are read again and again, each thread reading its part."""
-        count = max(size // 4 // self.threads, 4096)
-        count = 1 << (count - 1).bit_length()  # sizes within a factor of two count as one
+        count = -(-size // self.threads // _STEP) * _STEP // 4
         if count not in self._bandwidths:
             parts = [torch.ones(count) for _ in range(self.threads)]
             with ThreadPoolExecutor(self.threads) as pool:

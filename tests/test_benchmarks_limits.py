@@ -71,9 +71,11 @@ def test_a_level_has_limits_of_its_own(machine: str, flag: Optional[str], monkey
 
 
 @needs_compiler
-def test_sizes_within_a_factor_of_two_are_measured_once() -> None:
+def test_sizes_are_rounded_up_to_16_kib_and_measured_once() -> None:
     measured = Limits(1, seconds=0.001)
-    assert measured.bytes_per_us(300_000) == measured.bytes_per_us(500_000)
+    assert measured.bytes_per_us(300_000) == measured.bytes_per_us(310_000)
+    measured.bytes_per_us(1)
+    assert list(measured.measured()["bytes_per_us"]) == [16 << 10, 19 * (16 << 10)]
 
 
 def test_says_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
