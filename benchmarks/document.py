@@ -149,8 +149,8 @@ def _not_faster(runs: Sequence[Run]) -> Iterable[str]:
 def _targets(runs: Sequence[Run]) -> Iterable[str]:
     yield (
         f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
-        f"the share of that limit that the target asks for: above 100 % the target is out of reach here. A module's call, where "
-        f"the results have its time, comes on top of the limit, and in training torch's autograd, as measured for one "
+        f"the share of that limit that the target asks for: above 100 % the target is out of reach here. What comes on top of "
+        f"the limit is a module's call, where the results have its time, and in training torch's autograd, as measured for one "
         f"operator without arithmetic."
     )
     rows = []
