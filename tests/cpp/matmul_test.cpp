@@ -143,6 +143,8 @@ void check_type(const std::vector<const Kernels*>& all_levels) {
   check_sizes(levels, A::of_type, {3, 4, 5, 200}, {37}, {8, 9, 255, 256, 257, 600});
   check_sizes(levels, A::of_type, {383, 384, 385}, {37}, {9});
   if (sizeof(T) == 2) check_sizes(levels, A::any, {5, 30}, {37}, {9, 64, 257});
+  // More than kFarResult, which is stored past the caches.
+  if (std::is_same_v<T, float>) check_sizes(levels, A::of_type, {1600}, {1008}, {8});
 
   // What is not finite reaches its row of C from A, and its column from B.
   Random random;

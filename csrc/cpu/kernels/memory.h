@@ -141,3 +141,24 @@ GRU_EXT_FN void store_upto(T* p, Vec<Compute<T>> a, int64_t count) {
   else
     store(p, a, count);
 }
+
+// Past the caches, to memory, where the level has an instruction for that: p must be aligned to the vector. Others see it after
+// the fence.
+template <class S>
+GRU_EXT_FN void store_past_caches(S* p, Vec<S> a) {
+#if GRU_EXT_INTRINSICS == 512
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), reinterpret_cast<__m512i>(a.v));
+#elif GRU_EXT_INTRINSICS == 256
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(a.v));
+#elif defined(GRU_EXT_X86) && GRU_EXT_VEC_BYTES == 16
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), reinterpret_cast<__m128i>(a.v));
+#else
+  store(p, a);
+#endif
+}
+
+GRU_EXT_FN void fence_after_stores_past_caches() {
+#ifdef GRU_EXT_X86
+  _mm_sfence();
+#endif
+}
