@@ -51,7 +51,7 @@ FAULTS = {
     "activations in 8 bits": ("weights_int8.h", "fits < UINT8_MAX ? fits : UINT8_MAX", "fits < 127 ? fits : 127", "default"),
     "sums of int8 that overflow": ("weights_int8.h", "INT32_MAX / (127 * K)", "INT32_MAX / (K)", "default"),
     "rest of a row not rounded": ("weights_int8.h", "(K - k + 3) / 4 * 4)", "(K - k) / 4 * 4)", "default"),
-    "what complements lack": ("weights_int8.h", "scaled(sum + row.missing, scale", "scaled(sum, scale", "wide_dot"),
+    "what complements lack": ("weights_int8.h", "(sum) + static_cast<uint32_t>(row.missing)", "(sum)", "wide_dot"),
     "signs of the activations": ("weights_int8.h", "w ^ a.signs", "w", "wide_dot"),
     "NaN lost by int8": ("weights_int8.h", "return largest - largest + largest / limit;", "return 1 / limit;", "default"),
     "second row of scales": ("product.h", "m.scale + column + c * lanes", "m.scale + c * lanes", "avx2"),

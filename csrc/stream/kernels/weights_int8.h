@@ -87,7 +87,7 @@ GRU_EXT_FN int32_t largest_integer(int64_t K) {
 }
 
 // Rounds a row of activations to integers, with zeros up to a whole word; arrange() says how those of a vector are stored.
-// Returns the scale. A row that is not finite gets the scale NaN, so all sums with it become NaN.
+// Returns the scale. A row that is not finite gets zeros and the scale NaN, so all sums with it become NaN.
 template <class Arrange>
 GRU_EXT_FN float to_integers(const float* a, int64_t K, int16_t* to, Arrange arrange) {
   constexpr int lanes = VecF::kLanes;
@@ -98,9 +98,10 @@ GRU_EXT_FN float to_integers(const float* a, int64_t K, int16_t* to, Arrange arr
   // Of the smallest numbers the reciprocal would be infinite; zeros do as well there.
   const VecF inverse = VecF::broadcast(largest < 0x1p-100f ? 0 : limit / largest);
   const VecF magic = VecF::broadcast(ExpConstants<float>::kRound);
+  const uint32_t finite = bits < 0x7f800000 ? ~uint32_t{0} : 0;
   const auto round = [&](VecF v) __attribute__((always_inline)) {
     // Rounded twice, since not every level has a fused addition, and all must round to the same integer.
-    return reinterpret_cast<RawI32>((v * inverse + magic).bits() - magic.bits());
+    return reinterpret_cast<RawI32>(((v * inverse + magic).bits() - magic.bits()) & finite);
   };
   int64_t k = 0;
   for (; k + lanes <= K; k += lanes) {
@@ -168,7 +169,9 @@ struct Int8Weights {
   GRU_EXT_FN static Sum add_product(Weights w, const Factor& a, Sum sum) { return dot(sum, a.magnitudes, w ^ a.signs); }
   GRU_EXT_FN static Sum start() { return RawI32{}; }
   GRU_EXT_FN static VecF finish(Sum sum, const float* scale, RowScale row) {
-    return scaled(sum + row.missing, scale, row.scale);
+    // Sums with complements may have wrapped; what they come to has not.
+    const RawU32 whole = reinterpret_cast<RawU32>(sum) + static_cast<uint32_t>(row.missing);
+    return scaled(reinterpret_cast<RawI32>(whole), scale, row.scale);
   }
 };
 #else

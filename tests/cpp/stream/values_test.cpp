@@ -140,12 +140,14 @@ void check_largest_sums(Random& random) {
   for (int64_t k = 0; k < cell.w_ih.size(); ++k) cell.w_ih[k] = 1.5f / I;
   const Packed packed({&cell.weights, 1, 0}, GRU_INT8);
   name("largest sums", packed, I, H);
-  const Rows rows(1, I, H, random);
-  for (int64_t k = 0; k < I; ++k) rows.x[k] = 1;
-  const Keeping keeping = {GRU_INT8, has_dot(packed.info().level)};
-  const std::vector<double> expected = reference_step(cell.weights, false, rows.x.data(), rows.h.data(), keeping);
-  gru_step(packed.get(), rows.x.data(), rows.h.data(), packed.scratch.data());
-  expect_near("h", rows.h, expected, [&](size_t) { return tolerance(I + H + 2, packed); });
+  for (const float all : {1.f, -1.f}) {
+    const Rows rows(1, I, H, random);
+    for (int64_t k = 0; k < I; ++k) rows.x[k] = all;
+    const Keeping keeping = {GRU_INT8, has_dot(packed.info().level)};
+    const std::vector<double> expected = reference_step(cell.weights, false, rows.x.data(), rows.h.data(), keeping);
+    gru_step(packed.get(), rows.x.data(), rows.h.data(), packed.scratch.data());
+    expect_near("h", rows.h, expected, [&](size_t) { return tolerance(I + H + 2, packed); });
+  }
 }
 
 // float32 and bfloat16 give what the equations make of NaN and infinities; with int8 all of h becomes NaN.
