@@ -16,8 +16,8 @@ namespace {
 // hardly differ. They need not fit the tiles, of which a thread has a smaller one at its borders alone.
 constexpr int64_t kGateStep = 16, kRowStep = 4, kColumnStep = 16;
 // Rows of a product that exist in the compute type where the result is rounded: few enough to stay in a cache, and as many for
-// any number of threads, because a rest of few rows is summed in another order.
-// It is the products' own block, so that B is packed no more often.
+// any number of threads, because a rest of few rows is summed in another order. The products' own block, so that B is packed
+// no more often.
 constexpr int64_t kRoundedRows = 384;
 // Rows of the batch whose gate gradients exist at a time: for a large batch they stay in the cache between the pass that makes
 // them and the products that use them. A multiple of the products' blocks, so that no sum is divided differently.

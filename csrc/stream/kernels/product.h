@@ -111,7 +111,7 @@ GRU_EXT_FN void product_group(const Matrix& m, const Activations<W>& a, int64_t 
     product_group<W, R, 1>(m, a, begin, end, group, c0, to);
 }
 
-// to [rows, J] = numbers W^T, where the rows of numbers [rows, K] are number_row apart; memory takes the activations.
+// In tiles of rows; see product().
 template <class W>
 void product_of_rows(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to) {
   const Activations<W> a(rows, numbers, number_row, m.K, memory);
@@ -138,6 +138,7 @@ void product_of_far(const Matrix& m, const float* numbers, void* memory, float* 
   if (group.vectors > 0) product_group<W, 1, kGroup / 2>(m, a, 0, 1, group, 0, to);
 }
 
+// to [rows, J] = numbers W^T, where the rows of numbers [rows, K] are number_row apart; memory takes the activations.
 template <class W>
 GRU_EXT_FN void product(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to) {
   // Where a word takes two products, instructions are the bound and not the weights' way.
