@@ -7,6 +7,7 @@
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
 #include "ops/forward_ops.h"
+#include "turns.h"
 
 namespace gru_ext::cpu {
 namespace {
@@ -39,10 +40,12 @@ std::tuple<Tensor, Tensor> step(const Tensor& input, const Tensor& hx, const Ten
   const at::ScalarType dtype = hx.scalar_type();
   Tensor hy = empty({N, H}, dtype);
   Tensor saved = save ? empty({N, 4 * H}, dtype) : Tensor();
+  // Of each thread, for its own caches.
+  static thread_local Turns turns;
   with_kernels(dtype, [&](const auto& kernels) {
     using T = NumberOf<decltype(kernels)>;
     forward<T>(kernels, {read<T>(x), read<T>(h), read<T>(w_ih), read<T>(w_hh), read<T>(b_ih), read<T>(b_hh), write<T>(hy),
-                         write<T>(saved), N, input.size(1), H, x->stride(0), h->stride(0)});
+                         write<T>(saved), N, input.size(1), H, x->stride(0), h->stride(0), turns.next(read<T>(w_hh))});
   });
   return {std::move(hy), std::move(saved)};
 }

@@ -3,6 +3,7 @@
 
 #include "stream/levels.h"
 #include "stream/packed.h"
+#include "turns.h"
 
 namespace gru_ext::stream {
 namespace {
@@ -12,13 +13,17 @@ namespace {
 // times as slow, as at 0.8 MB.
 constexpr uint64_t kNear = 1 << 20, kFar = 16 << 20;
 
+Turns turns;
+
 class Stepper {
  public:
   Stepper(const void* packed, void* scratch)
       : packed_(static_cast<const unsigned char*>(packed)),
         header_(header(packed)),
-        kernels_(level(header_.level)->of_type[header_.type]),
-        next_states_(header_.reset_before ? kernels_.next_states_reset_before : kernels_.next_states) {
+        kernels_(*level(header_.level)),
+        product_(kernels_.product[header_.type]),
+        // Each thread has scratch memory of its own.
+        from_end_(turns.next(packed, scratch)) {
     unsigned char* memory = static_cast<unsigned char*>(scratch);
     const ScratchPlan& s = header_.scratch;
     workspace_.input = reinterpret_cast<float*>(memory + s.input);
@@ -28,27 +33,33 @@ class Stepper {
   }
 
   // One step of up to kBlockRows streams.
-  void step(int64_t rows, const float* x, int64_t x_row, float* h, int64_t h_row) const {
+  void step(int64_t rows, const float* x, int64_t x_row, float* h, int64_t h_row) {
     for (int64_t i = 0; i < header_.num_layers; ++i) {
       const Layer l = layer(i);
-      kernels_.input_sums(l, rows, x, x_row, workspace_);
-      next_states_(l, rows, h, h_row, workspace_);
+      // What comes last is read first when the next step begins at the end.
+      if (from_end_) hidden_product(l, rows, h, h_row, workspace_);
+      input_product(l, rows, x, x_row);
+      if (!from_end_) hidden_product(l, rows, h, h_row, workspace_);
+      next_states(l, rows, h, h_row, workspace_);
       x = h;
       x_row = h_row;
       h += l.H;
     }
+    from_end_ = !from_end_;
   }
 
   // Up to kBlockRows steps of one stream, layer after layer.
-  void steps(int64_t T, const float* x, float* h, float* y) const {
+  void steps(int64_t T, const float* x, float* h, float* y) {
     for (int64_t i = 0; i < header_.num_layers; ++i) {
       const Layer l = layer(i);
-      kernels_.input_sums(l, T, x, l.I, workspace_);
+      input_product(l, T, x, l.I);
       // The inputs have been read: this layer's outputs may take the place of the outputs below.
       float* to = i + 1 < header_.num_layers ? outputs_ : y;
       Workspace of_step = workspace_;
       for (int64_t t = 0; t < T; ++t, of_step.input += 3 * l.P) {
-        next_states_(l, 1, h, l.H, of_step);
+        from_end_ = !from_end_;
+        hidden_product(l, 1, h, l.H, of_step);
+        next_states(l, 1, h, l.H, of_step);
         if (to != nullptr) std::memcpy(to + t * l.H, h, static_cast<size_t>(l.H) * sizeof(float));
       }
       x = outputs_;
@@ -69,10 +80,24 @@ class Stepper {
     return {l.I, l.H, l.P, reinterpret_cast<const float*>(packed_ + l.bias), matrix(l.w_ih), matrix(l.w_hh), matrix(l.w_hn)};
   }
 
+  void input_product(const Layer& l, int64_t rows, const float* x, int64_t x_row) const {
+    product_(l.w_ih, rows, x, x_row, workspace_.activations, workspace_.input, from_end_);
+  }
+  void hidden_product(const Layer& l, int64_t rows, const float* h, int64_t h_row, const Workspace& s) const {
+    product_(l.w_hh, rows, h, h_row, s.activations, s.hidden, from_end_);
+  }
+  void next_states(const Layer& l, int64_t rows, float* h, int64_t h_row, const Workspace& s) const {
+    if (!header_.reset_before) return kernels_.next_states(l, rows, h, h_row, s);
+    kernels_.reset_states(l, rows, h, h_row, s);
+    product_(l.w_hn, rows, s.input, 3 * l.P, s.activations, s.hidden, from_end_);
+    kernels_.next_states_after_reset(l, rows, h, h_row, s);
+  }
+
   const unsigned char* packed_;
   const PackedHeader& header_;
-  const LayerKernels& kernels_;
-  void (*next_states_)(const Layer&, int64_t, float*, int64_t, const Workspace&);
+  const Kernels& kernels_;
+  void (*product_)(const Matrix&, int64_t, const float*, int64_t, void*, float*, bool);
+  bool from_end_;
   Workspace workspace_;
   float* outputs_;
 };
@@ -90,14 +115,14 @@ void gru_step(const void* packed, const float* x, float* h, void* scratch) {
 }
 
 void gru_steps(const void* packed, const float* x, int64_t T, float* h, float* y, void* scratch) {
-  const Stepper stepper(packed, scratch);
+  Stepper stepper(packed, scratch);
   for (int64_t t = 0; t < T; t += kBlockRows)
     stepper.steps(least(kBlockRows, T - t), x + t * stepper.input_size(), h,
                   y == nullptr ? nullptr : y + t * stepper.output_size());
 }
 
 void gru_step_batch(const void* packed, int64_t N, const float* x, int64_t x_row, float* h, int64_t h_row, void* scratch) {
-  const Stepper stepper(packed, scratch);
+  Stepper stepper(packed, scratch);
   for (int64_t n = 0; n < N; n += kBlockRows)
     stepper.step(least(kBlockRows, N - n), x + n * x_row, x_row, h + n * h_row, h_row);
 }

@@ -110,7 +110,8 @@ class Case {
             s_.I,
             s_.H,
             s_.x_row,
-            s_.h_row};
+            s_.h_row,
+            /*from_end=*/false};
   }
 
   void run(const CellKernels<T>& k, const ForwardArgs<T>& args, int parts) const {
@@ -152,9 +153,13 @@ void check_size(const std::vector<Level<T>>& levels, int64_t N, int64_t I, int64
     const auto same = [&](const Outputs<T>& other) {
       return other.hy.same_bits(whole.hy) && (other.saved.size() == 0 || other.saved.same_bits(whole.saved));
     };
-    const Outputs<T> parts(s), unsaved(s, /*save=*/false), rows(s);
+    const Outputs<T> parts(s), from_end(s), unsaved(s, /*save=*/false), rows(s);
     c.run(level.kernels, c.arguments(parts, /*save=*/true), /*parts=*/4);
     expect(same(parts), "the numbers depend on the parts");
+    ForwardArgs<T> args = c.arguments(from_end, /*save=*/true);
+    args.from_end = true;
+    c.run(level.kernels, args, /*parts=*/2);
+    expect(same(from_end), "the numbers depend on the end that the step begins at");
     c.run(level.kernels, c.arguments(unsaved, /*save=*/false), /*parts=*/2);
     expect(same(unsaved), "hy depends on whether the gates are saved");
     for (const auto& [begin, end] : random_parts(random, N, 3))

@@ -196,8 +196,9 @@ GRU_EXT_FN const E* rows_as(const T* from, int64_t& row, int64_t count, int64_t 
 template <class E, class T>
 GRU_EXT_FN void forward_strip(const ForwardArgs<T>& p, int64_t begin, int64_t end, E* scratch) {
   const int64_t I = p.I, H = p.H;
-  const int64_t block = rows_of_a_part(p.N, kGatedRows);
-  for (int64_t j = begin; j < end; j += kGatedUnits) {
+  const int64_t block = rows_of_a_part(p.N, kGatedRows), last = begin + (end - begin - 1) / kGatedUnits * kGatedUnits;
+  for (int64_t from_begin = begin; from_begin < end; from_begin += kGatedUnits) {
+    const int64_t j = p.from_end ? begin + last - from_begin : from_begin;
     const int units = static_cast<int>(end - j < kGatedUnits ? end - j : kGatedUnits);
     BlockOperands<E> o = {};
     E* free = scratch;
@@ -235,7 +236,8 @@ int64_t forward_scratch(int64_t N, int64_t I, int64_t H) {
 template <class T>
 void forward(const ForwardArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scratch) {
   for (int64_t n = 0; n < p.N; n += kStripRows) {
-    const ForwardArgs<T> strip = p.rows(n, n + kStripRows < p.N ? n + kStripRows : p.N);
+    ForwardArgs<T> strip = p.rows(n, n + kStripRows < p.N ? n + kStripRows : p.N);
+    strip.from_end ^= n / kStripRows % 2 != 0;
     if constexpr (Numbers<T>::widened) {
       // The scratch is for a batch of this size: a rest of fewer rows is widened as the others are.
       if (widens<T>(p.N)) {

@@ -38,6 +38,7 @@ struct ForwardArgs {
   T* saved;       // [N, 4H] = r | z | n | q, or null
   int64_t N, I, H;
   int64_t x_row, h_row;
+  bool from_end;  // the last units come first (turns.h); the numbers are the same
 
   // Rows [begin, end) of the batch.
   ForwardArgs rows(int64_t begin, int64_t end) const {

@@ -27,16 +27,14 @@ using cpu::Half;
 #include "stream/kernels/product.h"
 #include "stream/kernels/layer.h"
 
-template <class W>
-constexpr LayerKernels layer_kernels() {
-  return {input_sums<W>, next_states<W>, next_states_reset_before<W>};
-}
-
 }  // namespace
 
 const Kernels GRU_EXT_KERNELS = {GRU_EXT_STRING(GRU_EXT_LEVEL),
                                  VecF::kLanes,
                                  GRU_EXT_DOT != 0,
-                                 {layer_kernels<F32Weights>(), layer_kernels<Bf16Weights>(), layer_kernels<Int8Weights>()}};
+                                 {product<F32Weights>, product<Bf16Weights>, product<Int8Weights>},
+                                 next_states,
+                                 reset_states,
+                                 next_states_after_reset};
 
 }  // namespace gru_ext::stream

@@ -34,25 +34,28 @@ struct Layer {
 
 // What a step of a layer needs beside its weights, for up to kBlockRows rows; each aligned to 64 bytes.
 struct Workspace {
-  float* input;       // [rows, 3P]: W_ih x + the first three biases
-  float* hidden;      // [rows, 3P]
+  float* input;       // [rows, 3P]: W_ih x
+  float* hidden;      // [rows, 3P]: W_hh h; where r acts before the product [rows, 2P], then [rows, P]
   void* activations;  // [rows, words] of up to 8 bytes: x or h in the form that products take
-};
-
-struct LayerKernels {
-  // From x [rows, I], rows x_row apart, to input.
-  void (*input_sums)(const Layer&, int64_t rows, const float* x, int64_t x_row, const Workspace&);
-  // From input and h [rows, H], rows h_row apart, to h.
-  void (*next_states)(const Layer&, int64_t rows, float* h, int64_t h_row, const Workspace&);
-  // The same for the variant in which r acts before the product with W_hn.
-  void (*next_states_reset_before)(const Layer&, int64_t rows, float* h, int64_t h_row, const Workspace&);
 };
 
 struct Kernels {
   const char* level;
   int64_t lanes;
   bool dot;  // has instructions that add up the products of whole words, on which the packing of bf16 and int8 depends
-  LayerKernels of_type[3];  // in the order of gru_weight_type
+
+  // to [rows, J] = numbers W^T, where the rows of numbers [rows, K] are number_row apart; activations as in Workspace. By the
+  // type of the weights, in the order of gru_weight_type. from_end: the last groups come first (turns.h).
+  void (*product[3])(const Matrix& w, int64_t rows, const float* numbers, int64_t number_row, void* activations, float* to,
+                     bool from_end);
+
+  // From input, hidden and h [rows, H], rows h_row apart, to h.
+  void (*next_states)(const Layer&, int64_t rows, float* h, int64_t h_row, const Workspace&);
+
+  // The same for the variant in which r acts before the product with W_hn. First r * h, to the place of r in input; then, with
+  // the product of that in hidden, h.
+  void (*reset_states)(const Layer&, int64_t rows, const float* h, int64_t h_row, const Workspace&);
+  void (*next_states_after_reset)(const Layer&, int64_t rows, float* h, int64_t h_row, const Workspace&);
 };
 
 extern const Kernels kernels_default;

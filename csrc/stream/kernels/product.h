@@ -111,38 +111,46 @@ GRU_EXT_FN void product_group(const Matrix& m, const Activations<W>& a, int64_t 
     product_group<W, R, 1>(m, a, begin, end, group, c0, to);
 }
 
+// Calls f with each group of the matrix, the first or the last of them first.
+template <class F>
+GRU_EXT_FN void for_groups(const Matrix& m, int64_t words, bool from_end, const F& f) {
+  const int64_t vectors = m.J / VecF::kLanes, last = (vectors - 1) / kGroup * kGroup;
+  for (int64_t from_begin = 0; from_begin <= last; from_begin += kGroup) {
+    const int64_t j = from_end ? last - from_begin : from_begin;
+    f(Group{m.w + words * j * VecF::kLanes, vectors - j < kGroup ? vectors - j : kGroup, j});
+  }
+}
+
 // In tiles of rows; see product().
 template <class W>
-void product_of_rows(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to) {
+void product_of_rows(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to,
+                     bool from_end) {
   const Activations<W> a(rows, numbers, number_row, m.K, memory);
-  const int64_t vectors = m.J / VecF::kLanes, in_tiles = rows / kTileRows * kTileRows, in_pairs = rows / 2 * 2;
-  for (Group group = {m.w, kGroup, 0}; group.j < vectors; group.j += kGroup) {
-    if (vectors - group.j < kGroup) group.vectors = vectors - group.j;
+  const int64_t in_tiles = rows / kTileRows * kTileRows, in_pairs = rows / 2 * 2;
+  for_groups(m, a.row, from_end, [&](const Group& group) __attribute__((always_inline)) {
     if (in_tiles > 0) product_group<W, kTileRows, W::kSums / kTileRows>(m, a, 0, in_tiles, group, 0, to);
     if (in_tiles < in_pairs) product_group<W, 2, W::kSums / 2>(m, a, in_tiles, in_pairs, group, 0, to);
     if (in_pairs < rows) product_group<W, 1, kGroup>(m, a, in_pairs, rows, group, 0, to);
-    group.w += a.row * group.vectors * VecF::kLanes;
-  }
+  });
 }
 
 // A single row with weights that come from the third-level cache.
 template <class W>
-void product_of_far(const Matrix& m, const float* numbers, void* memory, float* to) {
+void product_of_far(const Matrix& m, const float* numbers, void* memory, float* to, bool from_end) {
   const Activations<W> a(1, numbers, 0, m.K, memory);
-  const int64_t vectors = m.J / VecF::kLanes;
   typename W::Sum none[1][kGroup];
-  Group group = {m.w, kGroup, 0};
-  for (; group.j + kGroup <= vectors; group.j += kGroup, group.w += a.row * kGroup * VecF::kLanes)
-    product_tile<W, 1, kGroup, /*Prefetch=*/true>(m, a, 0, group, 0, 0, a.row, none, to);
-  group.vectors = vectors - group.j;
-  if (group.vectors > 0) product_group<W, 1, kGroup / 2>(m, a, 0, 1, group, 0, to);
+  for_groups(m, a.row, from_end, [&](const Group& group) __attribute__((always_inline)) {
+    if (group.vectors == kGroup)
+      product_tile<W, 1, kGroup, /*Prefetch=*/true>(m, a, 0, group, 0, 0, a.row, none, to);
+    else
+      product_group<W, 1, kGroup / 2>(m, a, 0, 1, group, 0, to);
+  });
 }
 
-// to [rows, J] = numbers W^T, where the rows of numbers [rows, K] are number_row apart; memory takes the activations.
 template <class W>
-GRU_EXT_FN void product(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to) {
+void product(const Matrix& m, int64_t rows, const float* numbers, int64_t number_row, void* memory, float* to, bool from_end) {
   // Where a word takes two products, instructions are the bound and not the weights' way.
   if constexpr (W::kParts == 1)
-    if (rows == 1 && m.far) return product_of_far<W>(m, numbers, memory, to);
-  product_of_rows<W>(m, rows, numbers, number_row, memory, to);
+    if (rows == 1 && m.far) return product_of_far<W>(m, numbers, memory, to, from_end);
+  product_of_rows<W>(m, rows, numbers, number_row, memory, to, from_end);
 }
