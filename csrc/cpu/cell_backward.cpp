@@ -6,6 +6,7 @@
 
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
+#include "cpu/scratch.h"
 #include "ops/checks.h"
 #include "ops/schema.h"
 

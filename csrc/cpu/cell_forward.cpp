@@ -6,6 +6,7 @@
 
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
+#include "cpu/scratch.h"
 #include "ops/forward_ops.h"
 #include "turns.h"
 

@@ -1,8 +1,7 @@
-// What the CPU kernels take besides pointers to tensors' rows: the kernels of a dtype, new tensors, scratch memory.
+// What the CPU kernels take besides pointers to tensors' rows: the kernels of a dtype, new tensors.
 #pragma once
 
 #include <ATen/EmptyTensor.h>
-#include <c10/core/CPUAllocator.h>
 
 #include <utility>
 
@@ -34,18 +33,5 @@ auto with_kernels(at::ScalarType dtype, const F& f) {
 
 // Uninitialised and contiguous. at::empty would go through the dispatcher to what is called here: a tenth of a small step.
 inline Tensor empty(at::IntArrayRef sizes, at::ScalarType dtype) { return at::detail::empty_cpu(sizes, dtype); }
-
-// Uninitialised memory, 64-byte aligned, for one thread; null if it is for no numbers.
-template <class S>
-class Scratch {
- public:
-  explicit Scratch(int64_t count) {
-    if (count > 0) data_ = c10::GetCPUAllocator()->allocate(static_cast<size_t>(count) * sizeof(S));
-  }
-  S* data() const { return static_cast<S*>(data_.get()); }
-
- private:
-  at::DataPtr data_;
-};
 
 }  // namespace gru_ext::cpu

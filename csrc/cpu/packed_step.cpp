@@ -2,11 +2,10 @@
 #include <ATen/MemoryOverlap.h>
 #include <torch/library.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "cpu/parallel.h"
+#include "cpu/scratch.h"
 #include "ops/operands.h"
 #include "ops/packed.h"
 
@@ -14,23 +13,6 @@ namespace gru_ext::cpu {
 namespace {
 
 constexpr int64_t kRowStep = 8;  // rows that gru_step_batch takes through the weights at once
-
-struct Free {
-  void operator()(void* memory) const { std::free(memory); }
-};
-
-// Kept by each thread from step to step, as much as its largest model needs: so a step with `out` allocates nothing.
-void* scratch(size_t size) {
-  static thread_local std::unique_ptr<void, Free> memory;
-  static thread_local size_t held = 0;
-  if (size > held) {
-    held = 0;
-    memory.reset(std::aligned_alloc(GRU_ALIGNMENT, size));
-    TORCH_CHECK(memory != nullptr, "PackedGRU: no memory for ", size, " bytes of scratch");
-    held = size;
-  }
-  return memory.get();
-}
 
 // From one row of a state to the next, if the numbers of each row lie together, layer after layer; else 0.
 int64_t row_stride(const PackedGRU& packed, const Tensor& state, bool batched) {
@@ -62,8 +44,9 @@ void advance(const PackedGRU& packed, const Tensor& x_, const OptionalTensor& h,
   const float* from = read<float>(*x);
   float* to = write<float>(state);
   parallel_parts(N, kRowStep, packed.work(), [&](int64_t begin, int64_t end) {
+    const Scratch<char> scratch(static_cast<int64_t>(packed.info().scratch_size));
     gru_step_batch(packed.model().packed(), end - begin, from + begin * x_row, x_row, to + begin * state_row, state_row,
-                   scratch(packed.info().scratch_size));
+                   scratch.data());
   });
 }
 
