@@ -69,7 +69,7 @@ FAULTS = {
     ),
     "later blocks of a sum not added": ("matmul.h", "p.accumulate || k0 > 0", "p.accumulate", "default"),
     "terms of a short product not added": ("matmul_short.h", "p.accumulate || k0 > 0", "p.accumulate", "default"),
-    "last columns of a short product": ("matmul_short.h", "p.J - j < n ? p.J - j : n", "n", "default"),
+    "last columns of a short product": ("matmul_short.h", "if (j < p.J) tiles", "if (j + 1 < p.J) tiles", "default"),
     "addend with every block": ("matmul.h", "p.addend && k0 + K == p.K", "p.addend", "default"),
     "partial bias sums not added": (
         "gates_backward.h",
