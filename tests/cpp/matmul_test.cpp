@@ -142,8 +142,11 @@ void check_type(const std::vector<const Kernels*>& all_levels) {
   check_sizes(levels, A::of_type, up_to(34), {1, 17, 50}, {0, 1, 7, 8, 9, 17});
   check_sizes(levels, A::of_type, {3, 4, 5, 200}, {37}, {8, 9, 255, 256, 257, 600});
   check_sizes(levels, A::of_type, {383, 384, 385}, {37}, {9});
+  // Transposed rows of A, and rows of B, that are whole pages apart, and are copied.
+  check_sizes(levels, A::of_type, {512, 1024}, {37}, {9, 257});
+  check_sizes(levels, A::of_type, {15, 30}, {512, 1024}, {9});
   if (sizeof(T) == 2) check_sizes(levels, A::any, {5, 30}, {37}, {9, 64, 257});
-  // More than kFarResult, which is stored past the caches.
+  // More than kFarBytes, which is stored past the caches.
   if (std::is_same_v<T, float>) check_sizes(levels, A::of_type, {1600}, {1008}, {8});
 
   // What is not finite reaches its row of C from A, and its column from B.

@@ -2,8 +2,16 @@
 // the contraction, with panels of B packed so that a tile reads them from the first-level cache.
 #pragma once
 
-// B is read in place if each of its panels meets so few rows of A that packing it would cost more than it saves.
-constexpr int kRowsInPlace = 2 * kTileRows;
+// B is read in place if each of its panels meets so few rows of A that packing it would cost more than it saves. Measured on a
+// Zen 5: 1.05 to 1.35 times as fast with 3 to 8 tiles of rows at I = H = 64 to 768; where B comes from memory it is 1.05 times
+// as slow with so many, and with narrower vectors where the rows of B are whole pages apart 1.1 to 1.3 times.
+template <class T>
+GRU_EXT_FN bool reads_b_in_place(const MatmulArgs<T>& p, int64_t rows) {
+  const int64_t row_bytes = p.b_row * static_cast<int64_t>(sizeof(T));
+  const bool near = p.K * row_bytes <= kFarBytes && (GRU_EXT_VEC_BYTES == 64 || row_bytes % kPageBytes != 0);
+  return rows <= (near ? 8 : 2) * kTileRows;
+}
+
 // With so few rows in C, B is read once and should stream: the contraction is cut short, and C is added to in the cache.
 constexpr int kFewRows = 4;
 
@@ -73,7 +81,7 @@ void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, A a, int64
       p.c + at, p.c_row, end - begin, count, p.accumulate || k0 > 0, p.addend && k0 + K == p.K ? p.addend + at : nullptr};
   const T* const source = p.b + k0 * p.b_row + j;
   if constexpr (sizeof(T) != 2) {
-    if (count == width && end - begin <= kRowsInPlace) return matmul_tiles<V>(K, a, source, p.b_row, to);
+    if (count == width && reads_b_in_place(p, end - begin)) return matmul_tiles<V>(K, a, source, p.b_row, to);
   }
   using Operands = MatmulOperands<T>;
   auto* const elements = reinterpret_cast<typename Operands::Element*>(panel);

@@ -16,6 +16,13 @@ int64_t block_size(const MatmulArgs<T>& p) {
   return (p.K < kBlockK ? p.K : kBlockK) * (rows < kBlockRows ? rows : kBlockRows);
 }
 
+// Rows that are whole pages apart share a few lines of the first-level cache, so that none stays there for the next tile.
+constexpr int64_t kPageBytes = 4096;
+
+// An A that lies transposed is read in place if its block is no larger. Measured on a Zen 5, for the gradients of weights: 1.02
+// to 1.2 times as fast as a copy; with narrower vectors larger blocks, or rows whole pages apart, up to 1.4 times as slow.
+constexpr int64_t kBytesInPlace = GRU_EXT_VEC_BYTES == 64 ? 2 << 20 : 256 << 10;
+
 // Numbers one by one, in the compute type.
 template <class T>
 struct MatmulOperands {
@@ -24,7 +31,10 @@ struct MatmulOperands {
   // Of a contraction of K terms.
   GRU_EXT_FN static int64_t elements(int64_t K) { return K; }
 
-  GRU_EXT_FN static bool copies_a(const MatmulArgs<T>& p) { return p.a_col != 1; }
+  GRU_EXT_FN static bool copies_a(const MatmulArgs<T>& p) {
+    const int64_t column_bytes = p.a_col * static_cast<int64_t>(sizeof(Element)), K = p.K < kBlockK ? p.K : kBlockK;
+    return p.a_col != 1 && (K * column_bytes > kBytesInPlace || column_bytes % kPageBytes == 0);
+  }
 
   template <int width>
   GRU_EXT_FN static void copy_b(const T* b, int64_t b_row, int64_t K, int64_t count, Element* panel) {
@@ -36,6 +46,7 @@ struct MatmulOperands {
   GRU_EXT_FN static void with_a(const MatmulArgs<T>& p, const Compute<T>* a, int64_t rows, int64_t K, Compute<T>* memory,
                                 const F& f) {
     if (p.a_col == 1) return f(RowsInPlace<Element>{a, p.a_row});
+    if (!copies_a(p)) return f(ColumnsInPlace<Element>{a, p.a_col});
     copy_row_panels<kPanelRows>(a, p.a_col, rows, K, memory);
     f(RowsInPanels<Element>{memory, kPanelRows * K});
   }

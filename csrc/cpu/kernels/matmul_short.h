@@ -13,9 +13,10 @@ constexpr int kShortRows = 4, kShortVectors = 2;
 // slower.
 constexpr int kPieceVectors = 8, kLongPieceVectors = 16;
 
-// A C of more bytes that is only written goes past the caches, which would read it first and then hold nothing else. Measured
-// with 32 MB of third-level cache, N = 1: the backward kernels at I = H = 1024 are 1.35 times as fast, at 768 as well.
-constexpr int64_t kFarResult = 6 << 20;
+// Weights and gradients of more bytes are far: in the third-level cache or memory. Such a C that is only written goes past the
+// caches, which would read it first and then hold nothing else. Measured with 32 MB of third-level cache, N = 1: the backward
+// kernels at I = H = 1024 are 1.35 times as fast, at 768 as well.
+constexpr int64_t kFarBytes = 6 << 20;
 
 // R rows by V vectors of C from `terms` terms. The last vector has `lanes` columns of C.
 template <int terms, int R, int V, bool past_caches, class T, class S = Compute<T>>
@@ -93,7 +94,7 @@ template <int terms, class T>
 GRU_EXT_FN bool goes_past_caches(const MatmulArgs<T>& p) {
   const int64_t row_bytes = p.c_row * static_cast<int64_t>(sizeof(Compute<T>));
   const bool aligned = (reinterpret_cast<uintptr_t>(p.c) | static_cast<uintptr_t>(row_bytes)) % GRU_EXT_VEC_BYTES == 0;
-  return p.K == terms && !p.accumulate && !p.addend && aligned && p.M * row_bytes > kFarResult;
+  return p.K == terms && !p.accumulate && !p.addend && aligned && p.M * row_bytes > kFarBytes;
 }
 
 // Rows [begin, end) from K terms at k0, at most kShortK. The addend comes with the last.

@@ -25,6 +25,18 @@ struct RowsInPlace {
   GRU_EXT_FN RowsInPlace from_column(int64_t k) const { return {a + k, row}; }
 };
 
+// As they lie transposed, the numbers of a column follow one another.
+template <class S>
+struct ColumnsInPlace {
+  static constexpr bool kWholeTiles = false;
+  const S* a;
+  int64_t column;  // from a column to the next
+
+  GRU_EXT_FN S first(int r) const { return a[r]; }
+  GRU_EXT_FN ColumnsInPlace from_row(int64_t m) const { return {a + m, column}; }
+  GRU_EXT_FN ColumnsInPlace from_column(int64_t k) const { return {a + k * column, column}; }
+};
+
 // In panels, columns of kPanelRows rows follow one another: a whole number of tiles, of either height.
 constexpr int kPanelRows = kTileRows == 8 ? 24 : 12;
 static_assert(kPanelRows % kTileRows == 0 && kPanelRows % kTallTileRows == 0);
