@@ -69,7 +69,7 @@ class Limits:
             return sum(pool.map(self._library.gru_limits_operations, [self.seconds] * self.threads)) / 1e6
 
     def bytes_per_us(self, size: int) -> float:
-        """At which `size` bytes are read again and again, each thread reading its part."""
+        """At which `size` bytes are read again and again, there and back, each thread reading its part."""
         count = -(-size // self.threads // _STEP) * _STEP // 4
         if count not in self._bandwidths:
             parts = [torch.ones(count) for _ in range(self.threads)]
@@ -116,11 +116,11 @@ class Limits:
         """The least time of a step in microseconds, the mean over the cell's batch sizes.
 
         In training there are three products of each size instead of one, and the weights are read twice and their gradients
-        written.
+        written, so that a step touches twice the memory.
         """
         times = 3 if trains else 1
         weights = 3 * cell.hidden_size * (cell.input_size + cell.hidden_size)
-        reading = times * 4 * weights / self.bytes_per_us(4 * weights)
+        reading = times * 4 * weights / self.bytes_per_us(4 * weights * (2 if trains else 1))
         steps = [max(2 * times * weights * n / self.operations_per_us, reading) for n in cell.batches]
         return sum(steps) / len(steps)
 

@@ -44,6 +44,8 @@ def test_few_rows_are_limited_by_reading_the_weights_and_many_by_arithmetic() ->
 def test_training_does_everything_three_times_and_batch_sizes_are_averaged() -> None:
     given, weights = Given(), 3 * 20 * (10 + 20)
     assert given.of_cell(Cell((500,), 10, 20), trains=True) == 3 * 2 * weights * 500 / 1000
+    assert given.of_cell(Cell((1,), 10, 20), trains=True) == 3 * 4 * weights / 100
+    assert given.asked == [2 * 4 * weights] * 2  # the weights and their gradients
     assert given.of_cell(Cell((500, 700), 10, 20), trains=False) == 2 * weights * 600 / 1000
     workload = Workload("model", (Cell((500,), 10, 20), Cell((500,), 10, 20)), 1, (Mode.TRAINING,))
     assert given.of_case(Case(workload, Mode.TRAINING)) == 2 * given.of_cell(workload.cells[0], trains=True)
