@@ -35,7 +35,7 @@ TELLING = (
 )
 
 
-def add_arguments(parser: argparse._ArgumentGroup) -> None:
+def add_arguments(parser: argparse._ActionsContainer) -> None:
     """Options `--level` and `--memory`."""
     parser.add_argument(
         "--level", choices=LEVELS, help="instruction set of torch's cell and of ours; default: the best of each"
@@ -53,16 +53,17 @@ def wanted(arguments: argparse.Namespace) -> dict[str, str]:
     return {**LEVELS.get(arguments.level, {}), **MEMORY.get(arguments.memory, {})}
 
 
-def restart_with(variables: Mapping[str, str], argv: Sequence[str]) -> None:
+def restart_with(variables: Mapping[str, str], argv: Sequence[str], module: str = "benchmarks") -> None:
     """Starts this command anew, in this process's place, unless the variables are set already.
 
     Args:
         variables: of :func:`wanted`.
-        argv: arguments of `python -m benchmarks`.
+        argv: arguments of `python -m module`.
+        module: of this command.
     """
     if any(os.environ.get(name) != value for name, value in variables.items()):
         sys.stdout.flush()
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *argv], {**os.environ, **variables})
+        os.execve(sys.executable, [sys.executable, "-m", module, *argv], {**os.environ, **variables})
 
 
 def level_of(environment: Mapping[str, str]) -> str:

@@ -6,6 +6,8 @@ would take at that rate, over the time that it adds. Medians over the rounds wit
 """
 
 import argparse
+import os
+import sys
 from functools import partial
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 import gru_ext
 
+from . import environment
 from .cases import Call
 from .limits import Limits, why_unavailable
 from .report import spread
@@ -63,12 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.products", description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=["x".join(map(str, size)) for size in SIZES], help="N x I x H")
     parser.add_argument("--rounds", type=int, default=30)
+    environment.add_arguments(parser)
     arguments = parser.parse_args()
+    environment.restart_with(environment.wanted(arguments), sys.argv[1:], "benchmarks.products")
     reason = why_unavailable(torch.float32)
     if reason:
         parser.exit(2, f"not available: {reason}\n")
     torch.set_num_threads(1)
-    rate = Limits(threads=1).operations_per_us
+    rate = Limits(threads=1, level=environment.level_of(os.environ)).operations_per_us
     print("| N x I x H | products, forward | whole step, forward | products, both passes | whole step, both passes |")
     print("|---|---|---|---|---|")
     for size in arguments.sizes:
