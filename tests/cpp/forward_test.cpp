@@ -2,6 +2,7 @@
 #include "kernels_test.h"
 
 #include "check.h"
+#include "turns.h"
 
 namespace gru_ext::cpu {
 namespace {
@@ -221,9 +222,23 @@ void check_type(const std::vector<const Kernels*>& levels) {
   check_not_finite(of_type<T>(levels));
 }
 
+// One way and then the other. Not with steps of other weights between: those may share the turn.
+void check_turns() {
+  now_checking("turns", "", "", "");
+  Turns turns;
+  const int weights = 0;
+  bool from_end = turns.next(&weights);
+  for (int i = 0; i < 5; ++i) {
+    expect(turns.next(&weights) != from_end, "a step goes the same way as the one before");
+    record(0);
+    from_end = !from_end;
+  }
+}
+
 }  // namespace
 
 void check_forward(const std::vector<const Kernels*>& levels) {
+  check_turns();
   check_type<float>(levels);
   check_type<double>(levels);
   check_type<BFloat16>(levels);
