@@ -59,6 +59,9 @@ FAULTS = {
     "half of the lanes not added": ("lane_sums.h", "EveryOther<block, n, 1>", "EveryOther<block, n, 0>", "default"),
     "the last of an odd row not paired with zero": ("bf16_operands.h", "if (K % 2 != 0) numbers[K].bits = 0;", "", "wide_dot"),
     "a number paired with itself": ("bf16_operands.h", "pairs(bits(k), bits(k + 1))", "pairs(bits(k), bits(k))", "wide_dot"),
+    "units from the wrong end": ("forward.h", "begin + last - from_begin", "last - from_begin", "default"),
+    "columns next to each other": ("tile.h", "{a + k * column, column}", "{a + k, column}", "default"),
+    "short products of seven terms as eight": ("tile.h", "if (count == R)", "if (count == R || count == 7)", "default"),
     "every tile from the start of its panel": ("tile.h", " + m % kPanelRows, panel}", ", panel}", "default"),
     "last row of a transposed A": ("pack.h", "m + i < rows ? from[i] : 0", "m + i + 1 < rows ? from[i] : 0", "default"),
     "rows after the last whole tile": (
