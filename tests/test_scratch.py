@@ -7,8 +7,8 @@ from torch import Tensor
 
 import gru_ext
 
-# Batch, inputs, units. The gates' gradients of a step, 24 N H bytes for up to 512 rows, are little, more than the 8 MiB that are
-# kept, nearly as much, and little again.
+# Batch, inputs, units. The gates' gradients of a step, 24 N H bytes for up to 512 rows, are little, more than the 8 MiB that
+# are kept, nearly as much, and little again.
 SIZES = [(3, 4, 5), (512, 8, 800), (512, 8, 640), (64, 30, 40), (3, 4, 5)]
 
 
