@@ -1,5 +1,5 @@
 // The matrix products of the backward step: d_x = d_gates W, d_W = d_gates^T x, and likewise for the hidden side. Blocked in
-// the contraction, with panels of B packed so that a tile reads them from the first-level cache.
+// the contraction; panels of B are packed so that a tile reads them from the first-level cache, where that pays.
 #pragma once
 
 // B is read in place if each of its panels meets so few rows of A that packing it would cost more than it saves. Measured on a

@@ -67,7 +67,7 @@ GRU_EXT_FN void add_terms_to_rows(const MatmulArgs<T>& p, int64_t m, int64_t k0,
     for (; j + (V - 1) * n + lanes <= p.J; j += V * n)
       short_tile<terms, R, V, past_caches>(p, a, b + j, c + j, addend ? addend + j : nullptr, lanes, accumulate);
   };
-  if constexpr (R == 1 && terms == kShortK && kLongPieceVectors > kPieceVectors) tiles(Rows<kLongPieceVectors>{}, n);
+  if constexpr (R == 1 && terms == kShortK) tiles(Rows<kLongPieceVectors>{}, n);
   if constexpr (R == 1 && (terms == 1 || terms == kShortK)) tiles(Rows<kPieceVectors>{}, n);
   tiles(Rows<kShortVectors>{}, n);
   tiles(Rows<1>{}, n);
