@@ -4,6 +4,7 @@ from os import PathLike
 from typing import Any, TypeVar
 
 from torch import ScriptObject, Tensor
+from torch.nn import Module
 
 from .packed import PackedGRU
 
@@ -13,6 +14,18 @@ def gru_cell(
     input: Tensor, hx: Tensor | None, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None, /
 ) -> Tensor:
     """The op, or NotImplemented where only ``torch.ops`` will do: subclasses, proxies, function modes, ``torch.jit.trace``."""
+
+def cell_forward(cell: Module, input: Tensor, hx: Tensor | None, /) -> Tensor:
+    """`gru_cell` with the weights in ``cell._parameters``; NotImplemented also where one of them is not there."""
+
+def cell_call(cell: Module, args: tuple[Any, ...], kwargs: dict[str, Any], /) -> Tensor:
+    """What ``torch.nn.Module.__call__`` does with these arguments where it would do nothing but call ``GRUCell.forward``.
+
+    NotImplemented where there are hooks, keywords or another ``forward``, and where `cell_forward` is.
+    """
+
+def cell_class(cell_class: type[Module], /) -> None:
+    """The class whose ``forward`` `cell_call` stands for."""
 
 def packed_step(packed: ScriptObject, x: Tensor, h: Tensor | None, out: Tensor | None, /) -> Tensor:
     """The op `packed_step`, with `out` its overload of that name, or NotImplemented where only ``torch.ops`` will do."""

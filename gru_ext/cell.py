@@ -1,6 +1,6 @@
 """The drop-in module."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
@@ -44,27 +44,22 @@ class GRUCell(torch.nn.GRUCell):
 
     def forward(self, input: Tensor, hx: Optional[Tensor] = None) -> Tensor:
         if not torch.jit.is_scripting():
-            y = _quick_step(self, input, hx)
+            y = _C.cell_forward(self, input, hx)
             if y is not NotImplemented:
                 return y
         return gru_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
 
-
-def _quick_step(cell: GRUCell, input: Tensor, hx: Optional[Tensor]) -> Tensor:
-    """The step for plain tensors, or NotImplemented.
-
-    torch.nn.Module finds a parameter by a Python function; for four of them that takes as long as a small step. Here they come
-    from the dict that it looks into. A weight that is computed (parametrized, pruned, a replica's) is not there.
-    """
-    if torch.compiler.is_compiling():
-        return NotImplemented
-    own = cell._parameters
-    try:
-        return _C.gru_cell(input, hx, own["weight_ih"], own["weight_hh"], own["bias_ih"], own["bias_hh"])
-    except KeyError:
-        return NotImplemented
+    def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
+        # torch.nn.Module.__call__ comes here. Where it has only `forward` to call, to find that out takes it half a small step.
+        y = _C.cell_call(self, args, kwargs)
+        if y is not NotImplemented:
+            return y
+        return super()._call_impl(*args, **kwargs)
 
 
-if _library.reason is not None:
+if _library.reason is None:
+    _C.cell_class(GRUCell)
+else:
     fallback.forward.__qualname__ = GRUCell.forward.__qualname__  # Python's own TypeErrors name it
     GRUCell.forward = fallback.forward  # type: ignore[method-assign]
+    del GRUCell._call_impl

@@ -51,10 +51,9 @@ def gru_cell(
     if _library.reason is not None:
         _library.warn_once()
         return fallback.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
-    if not torch.compiler.is_compiling():
-        y = _C.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
-        if y is not NotImplemented:
-            return y
+    y = _C.gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh)
+    if y is not NotImplemented:
+        return y
     # torch.nn.GRUCell asks both for their rank: what has no `dim` is an AttributeError there and here; the op would raise a
     # RuntimeError.
     input.dim

@@ -24,6 +24,7 @@ void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
     k.forward(rows, begin, end, scratch.data());
   };
   const int64_t K = p.I + p.H;
+  if (!worth_dividing(3 * p.N * p.H * K)) return units(p, 0, p.H);
   // Divided units have the weights read once by all threads together.
   if (largest_share(p.H, kUnitStep) <= largest_share(p.N, kRowStep))
     parallel_parts(p.H, kUnitStep, 3 * p.N * K, [&](int64_t begin, int64_t end) { units(p, begin, end); });

@@ -12,6 +12,9 @@ namespace gru_ext::cpu {
 // this many multiply-adds.
 constexpr int64_t kMinWorkPerThread = 500'000;
 
+// Whether more than one thread gets a part of so many multiply-adds.
+constexpr bool worth_dividing(int64_t work) { return work > kMinWorkPerThread; }
+
 // The share of [0, size) that the busiest thread has when it is divided at multiples of `step`; of nothing, 1.
 inline double largest_share(int64_t size, int64_t step) {
   const int64_t largest = at::divup(at::divup(size, step), at::get_num_threads()) * step;

@@ -19,6 +19,16 @@ void check_shape(const char* name, const Tensor& t, const c10::SymInt& rows, con
               "gru_ext::_cell_backward: expected ", name, " of shape [", rows, ", ", columns, "], got ", t.sym_sizes());
 }
 
+// Whether these are the sizes of a step; false also where one is a symbol.
+bool fit_as_numbers(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh) {
+  const auto x = input.sym_sizes(), h = hx.sym_sizes(), w = w_ih.sym_sizes(), u = w_hh.sym_sizes();
+  for (const auto& sizes : {x, h, w, u})
+    if (sizes.size() != 2 || sizes[0].is_heap_allocated() || sizes[1].is_heap_allocated()) return false;
+  const int64_t N = h[0].as_int_unchecked(), H = h[1].as_int_unchecked(), I = w[1].as_int_unchecked();
+  return x[0].as_int_unchecked() == N && x[1].as_int_unchecked() == I && w[0].as_int_unchecked() == 3 * H &&
+         u[0].as_int_unchecked() == 3 * H && u[1].as_int_unchecked() == H;
+}
+
 bool has_kernels(const Tensor& t) { return t.is_cpu() || t.is_cuda() || t.is_meta(); }
 
 bool has_fused_dtype(const Tensor& t) {
@@ -38,6 +48,7 @@ void check_ranks(const Tensor& input, const OptionalTensor& hx) {
 }
 
 void check_sizes(const Tensor& input, const Tensor& hx, const Tensor& w_ih, const Tensor& w_hh) {
+  if (fit_as_numbers(input, hx, w_ih, w_hh)) return;
   TORCH_CHECK(same_size(input.sym_size(1), w_ih.sym_size(1)), "input has inconsistent input_size: got ", input.sym_size(1),
               " expected ", w_ih.sym_size(1));
   TORCH_CHECK(same_size(input.sym_size(0), hx.sym_size(0)), "Input batch size ", input.sym_size(0),

@@ -31,8 +31,7 @@ void check_fusable(const Tensor& input, const Tensor& hx, const Tensor& w_ih, co
 
 // Numbers are compared as numbers: SymInt's own comparison takes a hundred instructions for them too.
 inline bool same_size(const c10::SymInt& a, const c10::SymInt& b) {
-  const auto x = a.maybe_as_int(), y = b.maybe_as_int();
-  return x && y ? *x == *y : a == b;
+  return a.is_heap_allocated() || b.is_heap_allocated() ? a == b : a.as_int_unchecked() == b.as_int_unchecked();
 }
 
 inline bool has(const OptionalTensor& t) { return t.has_value() && t->defined(); }
