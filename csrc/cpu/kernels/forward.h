@@ -46,11 +46,24 @@ GRU_EXT_FN int64_t rows_of_a_part(int64_t N, int64_t most) {
   return (tiles + parts - 1) / parts * kDotRows;
 }
 
-// The tiles that sums are made in. far: of a single row with weights that are (dots.h).
+// The tiles that sums are made in: of so many rows at the most, or for a pass of just so many. far: of a single row with
+// weights that are (dots.h).
 template <int tile_rows, int tile_units, bool far_weights = false>
 struct Tiles {
   static constexpr int rows = tile_rows, units = tile_units;
   static constexpr bool far = far_weights;
+
+  template <class F>
+  GRU_EXT_FN static void for_rows(int64_t begin, int64_t end, const F& f) {
+    for_row_tiles<rows>(begin, end, f);
+  }
+};
+template <int tile_rows, int tile_units>
+struct TilesOfPass : Tiles<tile_rows, tile_units> {
+  template <class F>
+  GRU_EXT_FN static void for_rows(int64_t begin, int64_t, const F& f) {
+    f(begin, Rows<tile_rows>{});
+  }
 };
 
 // The sums of rows [begin, end) with the weights of gate g of so many units from u on; for n, input and state apart. Inlined
@@ -58,7 +71,7 @@ struct Tiles {
 template <class Kind, class T, class E>
 GRU_EXT_FN void sums_of_both(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t begin, int64_t end, int g, int u,
                              GateSums<Compute<T>>& sums) {
-  for_row_tiles<Kind::rows>(begin, end, [&](int64_t n, auto rows) __attribute__((always_inline)) {
+  Kind::for_rows(begin, end, [&](int64_t n, auto rows) __attribute__((always_inline)) {
     DotTile<decltype(rows)::value, Kind::units, E> tile;
     tile.template add<Kind::far>(p.I, o.x + n * o.x_row, o.x_row, o.w_ih[g] + u * p.I, p.I);
     tile.template add<Kind::far>(p.H, o.h + n * o.h_row, o.h_row, o.w_hh[g] + u * p.H, p.H);
@@ -69,7 +82,7 @@ GRU_EXT_FN void sums_of_both(const ForwardArgs<T>& p, const BlockOperands<E>& o,
 template <class Kind, class E, class S>
 GRU_EXT_FN void sums_of_one(const E* x, int64_t x_row, int64_t begin, int64_t end, int64_t K, const E* w, int64_t w_row, int u,
                             GateSums<S>& sums) {
-  for_row_tiles<Kind::rows>(begin, end, [&](int64_t n, auto rows) __attribute__((always_inline)) {
+  Kind::for_rows(begin, end, [&](int64_t n, auto rows) __attribute__((always_inline)) {
     DotTile<decltype(rows)::value, Kind::units, E> tile;
     tile.template add<Kind::far>(K, x + n * x_row, x_row, w + u * w_row, w_row);
     tile.store_sums(&sums[n][u], kGatedUnits);
@@ -127,7 +140,9 @@ GRU_EXT_FN int64_t part_of_row(int64_t K) {
 // Long rows are multiplied part by part, first those of x and then those of h, each for all rows of the batch, so that what all
 // units of a block meet stays in the nearer caches. The sums are those of the parts added; of a single row as well, because a
 // row is the same in any batch.
-template <bool long_rows, class T, class E>
+//
+// A function of its own for a batch of exactly so many rows, few (dots.h); with exact_rows = 0 for any other.
+template <bool long_rows, int exact_rows, class T, class E>
 void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j, int units) {
   using S = Compute<T>;
   BlockSums<S> s;
@@ -154,6 +169,12 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
         }
       };
       int u = 0;
+      if constexpr (exact_rows > 0) {
+        for (; u + kFewRowsUnits <= units; u += kFewRowsUnits) sum_units(u, TilesOfPass<exact_rows, kFewRowsUnits>{});
+        for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, TilesOfPass<exact_rows, kDotUnits>{});
+        for (; u < units; ++u) sum_units(u, TilesOfPass<exact_rows, 1>{});
+        continue;
+      }
       if (p.N == 1 && weight_bytes > kFarWeights)
         for (; u + kFarUnits <= units; u += kFarUnits) sum_units(u, Tiles<1, kFarUnits, true>{});
       else if (p.N == 1)
@@ -214,10 +235,19 @@ GRU_EXT_FN void forward_strip(const ForwardArgs<T>& p, int64_t begin, int64_t en
       o.h_row = p.h_row;
       o.x = rows_as(rows.x, o.x_row, rows.N, I, free);
       o.h = rows_as(rows.h, o.h_row, rows.N, H, free + kGatedRows * I);
-      if (is_long<T>(I, H))
-        forward_block</*long_rows=*/true>(rows, o, j, units);
+      const auto compute = [&](auto exact) {
+        if (is_long<T>(I, H))
+          forward_block</*long_rows=*/true, decltype(exact)::value>(rows, o, j, units);
+        else
+          forward_block</*long_rows=*/false, decltype(exact)::value>(rows, o, j, units);
+      };
+      constexpr bool pieces = kFewRowsInPieces && sizeof(E) == sizeof(T);  // widened are the rows of large batches
+      if (pieces && rows.N == 2)
+        compute(Rows<pieces ? 2 : 0>{});
+      else if (pieces && rows.N == 3)
+        compute(Rows<pieces ? 3 : 0>{});
       else
-        forward_block</*long_rows=*/false>(rows, o, j, units);
+        compute(Rows<0>{});
     }
   }
 }
