@@ -46,7 +46,14 @@ FAULTS = {
         "load_lanes(p, first - first % 2, numbers)",
         "wide_dot",
     ),
-    "a piece of a row met twice": ("dots.h", "N::load(x + k + i)", "N::load(x + k)", "default"),
+    "a piece of a row met twice": ("dots.h", "N::load(x + r * x_row + k + i)", "N::load(x + r * x_row + k)", "default"),
+    "the first of few rows for each": ("dots.h", "N::load(x + r * x_row + k + i)", "N::load(x + k + i)", "wide"),
+    "few rows with units of the next tile": (
+        "forward.h",
+        "u += kFewRowsUnits) sum_units(u,",
+        "u += kFewRowsUnits) sum_units(u + 1,",
+        "wide",
+    ),
     "rows shared by two steps": ("tile.h", "n += count;", "n += R;", "wide"),
     "another order of sums for the last units": (
         "dots.h",
