@@ -26,6 +26,28 @@ float total(const Vec (&sums)[kSums]) {
   return result;
 }
 
+// Reads `count` floats from one end or the other, block by block, and copies them or adds them up.
+template <bool copies>
+void pass(const float* memory, float* copy, size_t count, bool from_end) {
+  constexpr size_t kStep = size_t{kSums} * kLanes, kBlock = 48 * 1024 / sizeof(float) / kStep * kStep;
+  const size_t whole = count / kStep * kStep, blocks = (whole + kBlock - 1) / kBlock;
+  Vec sums[kSums] = {};
+  for (size_t b = 0; b < blocks; ++b) {
+    const size_t begin = (from_end ? blocks - 1 - b : b) * kBlock, end = whole - begin < kBlock ? whole : begin + kBlock;
+    for (size_t i = begin; i < end; i += kStep)
+#pragma GCC unroll 12
+      for (int s = 0; s < kSums; ++s) {
+        Vec v;
+        __builtin_memcpy(&v, memory + i + s * kLanes, sizeof v);
+        if (copies)
+          __builtin_memcpy(copy + i + s * kLanes, &v, sizeof v);
+        else
+          sums[s] += v;
+      }
+  }
+  if (!copies) sink = total(sums);
+}
+
 // Calls once() until the time is up; the best number of units per second of a call that does `units`.
 template <class Once>
 double best_rate(double units, double seconds, const Once& once) {
@@ -59,26 +81,20 @@ double gru_limits_operations(double seconds) {
   });
 }
 
-// Bytes per second when the same `count` floats are read again and again, block by block, to the end and back in turn: what was
-// read last may still be in a cache that does not hold all.
+// Bytes per second when the same `count` floats are read again and again, to the end and back in turn: what was read last may
+// still be in a cache that does not hold all.
 double gru_limits_read(const float* memory, size_t count, double seconds) {
-  constexpr size_t kStep = size_t{kSums} * kLanes, kBlock = 48 * 1024 / sizeof(float) / kStep * kStep;
-  const size_t whole = count / kStep * kStep, blocks = (whole + kBlock - 1) / kBlock, repeats = 1 + 2'000'000 / (count + 1);
-  return best_rate(double(repeats) * whole * sizeof(float), seconds, [&] {
-    Vec sums[kSums] = {};
-    for (size_t r = 0; r < repeats; ++r)
-      for (size_t b = 0; b < blocks; ++b) {
-        const size_t begin = (r % 2 == 0 ? b : blocks - 1 - b) * kBlock;
-        const float* const end = memory + (whole - begin < kBlock ? whole : begin + kBlock);
-        for (const float* p = memory + begin; p < end; p += kStep)
-#pragma GCC unroll 12
-          for (int s = 0; s < kSums; ++s) {
-            Vec v;
-            __builtin_memcpy(&v, p + s * kLanes, sizeof v);
-            sums[s] += v;
-          }
-      }
-    sink = total(sums);
+  const size_t repeats = 1 + 2'000'000 / (count + 1);
+  return best_rate(double(repeats) * count * sizeof(float), seconds, [&] {
+    for (size_t r = 0; r < repeats; ++r) pass<false>(memory, nullptr, count, r % 2 != 0);
   });
+}
+
+// Reads `count` floats once, from the end if from_end, and copies them unless `copy` is null.
+void gru_limits_pass(const float* memory, float* copy, size_t count, int from_end) {
+  if (copy == nullptr)
+    pass<false>(memory, nullptr, count, from_end != 0);
+  else
+    pass<true>(memory, copy, count, from_end != 0);
 }
 }

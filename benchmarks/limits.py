@@ -1,8 +1,8 @@
 """What this processor can do at most, measured, and what part of that a step reaches.
 
 A step cannot be quicker than its float32 multiplications and additions at the rate of the arithmetic units, nor than reading
-its weights at the rate at which memory, or the cache that holds them, is read. From Python it takes besides what calling any
-module takes, and one that trains what torch's autograd takes for any operator.
+its weights from memory or the cache that holds them. From Python it takes besides what making a tensor takes, and one that
+trains what torch's autograd takes for any operator.
 """
 
 import ctypes
@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any, Optional
 
 import torch
@@ -37,11 +38,6 @@ def why_unavailable(dtype: torch.dtype) -> Optional[str]:
     return native.why_unavailable()
 
 
-class _Empty(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.empty_like(x)
-
-
 class Limits:
     """Rates of so many threads at a time, each measured when first asked for.
 
@@ -54,6 +50,7 @@ class Limits:
     def __init__(self, threads: int, seconds: float = 0.2, level: str = "") -> None:
         self.threads, self.seconds = threads, seconds
         self._bandwidths: dict[int, float] = {}
+        self._memory_us: dict[tuple[int, bool], float] = {}
         flags = ["-ffp-contract=fast"]
         if level and platform.machine() in ("x86_64", "AMD64"):
             flags.append(f"-march={_PROCESSORS[level]}")
@@ -61,6 +58,8 @@ class Limits:
         for name, arguments in (("operations", []), ("read", [ctypes.c_void_p, ctypes.c_size_t])):
             function = getattr(self._library, f"gru_limits_{name}")
             function.restype, function.argtypes = ctypes.c_double, [*arguments, ctypes.c_double]
+        self._pass = self._library.gru_limits_pass
+        self._pass.restype, self._pass.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
     @cached_property
     def operations_per_us(self) -> float:
@@ -78,50 +77,92 @@ class Limits:
                 self._bandwidths[count] = sum(rates) / 1e6
         return self._bandwidths[count]
 
+    def memory_us(self, weights: int, trains: bool) -> float:
+        """The time that so many weights take to be read in a step; in training to be read twice and copied once.
+
+        The copy stands for the gradients. One thread does it between what any step from Python does besides, which takes its
+        part of the caches, and reads there and back from step to step; several each read their part in a loop.
+        """
+        if self.threads > 1:
+            return 4 * weights * (3 if trains else 1) / self.bytes_per_us(4 * weights * (2 if trains else 1))
+        if (weights, trains) not in self._memory_us:
+            moving, still = (self._median_us(self._moving(weights, count, trains)) for count in (weights, 0))
+            self._memory_us[weights, trains] = max(0.0, moving - still)
+        return self._memory_us[weights, trains]
+
+    def _moving(self, weights: int, count: int, trains: bool) -> Call:
+        """A step that computes nothing and moves `count` of the weights."""
+        memory, copy = torch.ones(weights), torch.empty(weights)
+        backwards = False
+
+        def step() -> None:
+            nonlocal backwards
+            self._pass(memory.data_ptr(), None, count, backwards)
+            (self._autograd if trains else self._new_tensor)()
+            backwards = not backwards
+            if trains:
+                self._pass(memory.data_ptr(), copy.data_ptr(), count, backwards)
+
+        return step
+
+    @cached_property
+    def _new_tensor(self) -> Call:
+        x = torch.zeros(1, 4)
+        return lambda: torch.empty_like(x)
+
+    @cached_property
+    def _autograd(self) -> Call:
+        """One operator with as many inputs as the cell has, and their gradients: torch.stack of single numbers."""
+        leaves = [torch.zeros(1, requires_grad=True) for _ in range(_LEAVES)]
+        grad = torch.ones(_LEAVES, 1)
+        return lambda: torch.autograd.grad(torch.stack(leaves), leaves, grad)
+
     @cached_property
     def call_us(self) -> float:
-        """The least time of calling a module that only makes a new tensor, which no step from Python can do without."""
-        module, x = _Empty(), torch.zeros(1, 4)
-        with torch.inference_mode():
-            return self._least_us(lambda: module(x))
+        """The time of a call of torch that only makes a new tensor, which no step from Python can do without."""
+        return self._median_us(self._new_tensor)
 
     @cached_property
     def autograd_us(self) -> float:
-        """The least time of one operator with as many inputs as the cell has, and of their gradients, called from Python.
+        """The time that autograd takes for one operator with as many inputs as the cell has, called from Python."""
+        return self._median_us(self._autograd)
 
-        The operator is torch.stack of single numbers.
-        """
-        leaves = [torch.zeros(1, requires_grad=True) for _ in range(_LEAVES)]
-        grad = torch.ones(_LEAVES, 1)
-        return self._least_us(lambda: torch.autograd.grad(torch.stack(leaves), leaves, grad))
-
-    def _least_us(self, call: Call) -> float:
-        calls, least, end = 20, float("inf"), time.perf_counter() + self.seconds
-        while (start := time.perf_counter()) < end or least == float("inf"):
+    def _median_us(self, call: Call) -> float:
+        """The median over blocks of calls, as the times are that are held against it."""
+        call()  # the first one may set something up
+        calls, means, end = 20, [], time.perf_counter() + self.seconds
+        while (start := time.perf_counter()) < end or not means:
             for _ in range(calls):
                 call()
-            least = min(least, (time.perf_counter() - start) / calls * 1e6)
-        return least
+            means.append((time.perf_counter() - start) / calls * 1e6)
+        return median(means)
 
     def measured(self) -> dict[str, Any]:
-        """operations_per_us, call_us, autograd_us, and bytes per microsecond of the sizes in bytes that were asked for."""
+        """operations_per_us, call_us and autograd_us; bytes_per_us and memory_us of the bytes that were asked for."""
         return {
             "operations_per_us": self.operations_per_us,
             "call_us": self.call_us,
             "autograd_us": self.autograd_us,
             "bytes_per_us": {4 * count * self.threads: rate for count, rate in sorted(self._bandwidths.items())},
+            "memory_us": {
+                mode: {
+                    4 * weights: us
+                    for (weights, trains), us in sorted(self._memory_us.items())
+                    if trains == (mode == "training")
+                }
+                for mode in ("inference", "training")
+            },
         }
 
     def of_cell(self, cell: Cell, trains: bool) -> float:
         """The least time of a step in microseconds, the mean over the cell's batch sizes.
 
-        In training there are three products of each size instead of one, and the weights are read twice and their gradients
-        written, so that a step touches twice the memory.
+        In training there are three products of each size instead of one.
         """
         times = 3 if trains else 1
         weights = 3 * cell.hidden_size * (cell.input_size + cell.hidden_size)
-        reading = times * 4 * weights / self.bytes_per_us(4 * weights * (2 if trains else 1))
-        steps = [max(2 * times * weights * n / self.operations_per_us, reading) for n in cell.batches]
+        memory = self.memory_us(weights, trains)
+        steps = [max(2 * times * weights * n / self.operations_per_us, memory) for n in cell.batches]
         return sum(steps) / len(steps)
 
     def of_case(self, case: Case) -> float:

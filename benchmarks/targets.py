@@ -1,8 +1,8 @@
 """What is aimed at, as data, and whether stored results reach it.
 
 A target that the machine forbids is told apart from one that is merely missed: where even a step at the limit, the longer of
-its arithmetic and its reading of the weights, would not be quick enough, no kernel can reach it on that machine. The time that
-any module's call takes is added to that, and in training what torch's autograd takes for any operator.
+its arithmetic and its moving of the weights, would not be quick enough, no kernel can reach it on that machine. The time that
+any call takes that makes a tensor is added to that, and in training what torch's autograd takes for any operator.
 """
 
 from collections.abc import Callable, Iterable, Sequence

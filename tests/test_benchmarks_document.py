@@ -40,7 +40,12 @@ def _result(size: targets.Size, mode: Mode, ratios: dict[str, float], limit: Opt
 def _run(results: list[Result], threads: int = 1, dtype: str = "float32", **environment: str) -> Run:
     about = {**machine.describe(), "threads": threads, "environment": environment, "load_average": 0.0}
     peers = dict.fromkeys((name for result in results for name in result.peers), "1.0")
-    limits = {"operations_per_us": 1e5, "autograd_us": 10, "bytes_per_us": {"65536": 1e5}}
+    limits = {
+        "operations_per_us": 1e5,
+        "autograd_us": 10,
+        "bytes_per_us": {"65536": 1e5},
+        "memory_us": {"inference": {"96": 0, "131072": 2}},
+    }
     return Run("some-run", about, dtype, peers, limits, tuple(results))
 
 
@@ -166,7 +171,7 @@ def test_document_of_results_that_a_test_made() -> None:
     assert "| grid 1x256x256 | 100 | 2.40 (2.38 to 2.42) | 96% | 2.50 |" in text
     assert "| grid 1x256x256 inference | 3 | 2.40 | 2.5 | 120% | out of reach here |" in text
     assert "| float32, 1 thread | grid 1x256x256 inference | 2.40 (2.38 to 2.42) | onednn 2.50 |" in text
-    assert "100 GB/s from 64 KiB; 10 us for one operator" in text and "BUSY (" not in text
+    assert "100 GB/s from 64 KiB, 66 GB/s from 128 KiB; 10 us for one operator" in text and "BUSY (" not in text
 
 
 def test_readme_needs_plain_results() -> None:

@@ -26,29 +26,54 @@ class Given(Limits):
 
     operations_per_us = 1000.0
 
-    def __init__(self) -> None:
-        self.asked: list[int] = []
+    def __init__(self, threads: int = 1) -> None:
+        self.threads, self.asked = threads, []
+        self._memory_us = {}
+
+    def memory_us(self, weights: int, trains: bool) -> float:
+        return super().memory_us(weights, trains) if self.threads > 1 else 4 * weights * (5 if trains else 1) / 100
 
     def bytes_per_us(self, size: int) -> float:
         self.asked.append(size)
         return 100.0
 
 
-def test_few_rows_are_limited_by_reading_the_weights_and_many_by_arithmetic() -> None:
+def test_few_rows_are_limited_by_moving_the_weights_and_many_by_arithmetic() -> None:
     given, weights = Given(), 3 * 20 * (10 + 20)
     assert given.of_cell(Cell((1,), 10, 20), trains=False) == 4 * weights / 100
     assert given.of_cell(Cell((500,), 10, 20), trains=False) == 2 * weights * 500 / 1000
-    assert given.asked == [4 * weights] * 2
+    assert given.of_cell(Cell((1,), 10, 20), trains=True) == 5 * 4 * weights / 100
 
 
-def test_training_does_everything_three_times_and_batch_sizes_are_averaged() -> None:
+def test_training_computes_everything_three_times_and_batch_sizes_are_averaged() -> None:
     given, weights = Given(), 3 * 20 * (10 + 20)
     assert given.of_cell(Cell((500,), 10, 20), trains=True) == 3 * 2 * weights * 500 / 1000
-    assert given.of_cell(Cell((1,), 10, 20), trains=True) == 3 * 4 * weights / 100
-    assert given.asked == [2 * 4 * weights] * 2  # the weights and their gradients
     assert given.of_cell(Cell((500, 700), 10, 20), trains=False) == 2 * weights * 600 / 1000
     workload = Workload("model", (Cell((500,), 10, 20), Cell((500,), 10, 20)), 1, (Mode.TRAINING,))
     assert given.of_case(Case(workload, Mode.TRAINING)) == 2 * given.of_cell(workload.cells[0], trains=True)
+
+
+def test_threads_read_the_weights_at_the_rate_of_a_loop_in_training_with_their_gradients() -> None:
+    given, weights = Given(threads=2), 3 * 20 * (10 + 20)
+    assert given.of_cell(Cell((1,), 10, 20), trains=False) == 4 * weights / 100
+    assert given.of_cell(Cell((1,), 10, 20), trains=True) == 3 * 4 * weights / 100
+    assert given.asked == [4 * weights, 2 * 4 * weights]
+
+
+@needs_compiler
+def test_memory_is_moved_from_end_to_end_and_measured_once() -> None:
+    measured = Limits(1, seconds=0.001)
+    memory, copy = torch.arange(1000.0), torch.zeros(1000)
+    for from_end in (0, 1):
+        measured._pass(memory.data_ptr(), copy.data_ptr(), 1000, from_end)
+        whole = int(copy.count_nonzero()) + 1  # what is less than a step of the loop is left out
+        assert 800 < whole <= 1000 and torch.equal(copy[:whole], memory[:whole])
+        copy.zero_()
+    # To move four megabytes, from wherever they are, takes more than a microsecond.
+    for trains in (False, True):
+        assert 1 < measured.memory_us(1 << 20, trains) < 1e6
+    assert measured.memory_us(1 << 20, False) is measured.memory_us(1 << 20, False)
+    assert list(measured.measured()["memory_us"]["training"]) == [4 << 20]
 
 
 @needs_compiler
@@ -57,7 +82,7 @@ def test_rates_are_measured(threads: int) -> None:
     measured = Limits(threads, seconds=0.002)
     # A megaflop and a megabyte per second: any processor that runs this does more.
     assert measured.operations_per_us > 1 and measured.bytes_per_us(1 << 20) > 1
-    # And calls a module, and an operator and its gradients, in less than a second, in more than it takes to add two numbers.
+    # And makes a tensor, or the gradients of an operator, in less than a second, in more than it takes to add two numbers.
     assert 0.01 < measured.call_us < 1e6
     assert 0.01 < measured.autograd_us < 1e6
 
