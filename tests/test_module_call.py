@@ -1,5 +1,9 @@
 """A call of the module goes a short way to the op where torch.nn.Module would only call `forward`, and only there."""
 
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -120,6 +124,61 @@ def test_weights_that_are_computed(cell: gru_ext.GRUCell) -> None:
     nn.utils.parametrizations.weight_norm(cell, "weight_hh")
     assert short_way(cell, x) is NotImplemented
     torch.testing.assert_close(cell(x), expected)
+
+
+SWAPPED = """
+import threading, torch, gru_ext
+torch.set_num_threads(1)
+cell, x, h = gru_ext.GRUCell(2048, 2048), torch.randn(1, 2048), torch.randn(1, 2048)
+stop = threading.Event()
+
+def swap():
+    while not stop.wait(0.0005):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            setattr(cell, name, torch.nn.Parameter(torch.zeros_like(getattr(cell, name))))
+
+thread = threading.Thread(target=swap)
+thread.start()
+with torch.no_grad():
+    for _ in range(60):
+        cell(x, h)
+stop.set()
+thread.join()
+assert torch.equal(cell(x, h), h / 2)  # with weights of zero z is 1/2 and n is 0
+"""
+
+
+def test_weights_may_be_swapped_while_a_step_computes() -> None:
+    # In a process of its own: what it guards against is a crash.
+    run = subprocess.run([sys.executable, "-c", SWAPPED], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("way", ["call", "forward", "function"])
+def test_other_threads_run_while_a_step_computes(way: str) -> None:
+    cell, x, h = gru_ext.GRUCell(1024, 1024), torch.randn(8, 1024), torch.randn(8, 1024)
+    step = {"call": cell, "forward": cell.forward, "function": lambda x, h: gru_ext.gru_cell(x, h, *cell.parameters())}[way]
+    ready, go, ran = threading.Event(), threading.Event(), []
+
+    def other() -> None:
+        ready.set()
+        go.wait()
+        ran.append(True)
+
+    thread, interval = threading.Thread(target=other), sys.getswitchinterval()
+    thread.start()
+    ready.wait()
+    time.sleep(0.1)  # it waits for `go` then, and not for the interpreter
+    try:
+        sys.setswitchinterval(3600)  # seconds: from now on the thread gets the interpreter only where it is given away
+        go.set()
+        kept: list[Tensor] = []  # torch gives the interpreter away to free a tensor too
+        while not ran and len(kept) < 500:
+            kept.append(step(x, h))
+        assert ran
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
 
 
 def test_mistakes_are_what_they_are_without_it(cell: gru_ext.GRUCell) -> None:

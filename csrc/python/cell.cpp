@@ -4,7 +4,10 @@
 #include <torch/csrc/Exceptions.h>
 #include <torch/csrc/autograd/python_variable.h>
 
+#include <array>
+#include <limits>
 #include <optional>
+#include <utility>
 
 #include "python/short_way.h"
 
@@ -23,6 +26,12 @@ void check_count(const char* function, Py_ssize_t expected, Py_ssize_t count) {
 
 PyObject* not_implemented() { return Py_NewRef(Py_NotImplemented); }
 
+// Multiply-adds of a step on the CPU; what other devices do meanwhile, or wait for, is not known here.
+int64_t work(const Tensor& input, const Tensor& w_ih, const Tensor& w_hh) {
+  if (!input.is_cpu()) return std::numeric_limits<int64_t>::max();
+  return (input.dim() == 2 ? input.size(0) : 1) * (w_ih.numel() + w_hh.numel());
+}
+
 // The six arguments of the op, borrowed.
 PyObject* step(PyObject* input, PyObject* hx, PyObject* w_ih, PyObject* w_hh, PyObject* b_ih, PyObject* b_hh) {
   const bool plain = is_plain(input) && is_plain_or_none(hx) && is_plain(w_ih) && is_plain(w_hh) && is_plain_or_none(b_ih) &&
@@ -32,6 +41,8 @@ PyObject* step(PyObject* input, PyObject* hx, PyObject* w_ih, PyObject* w_hh, Py
   const Borrowed state(hx), input_bias(b_ih), hidden_bias(b_hh);
   Tensor next;
   {
+    const auto no_gil =
+        released_unless_short(work(THPVariable_Unpack(input), THPVariable_Unpack(w_ih), THPVariable_Unpack(w_hh)));
     next = op.call(THPVariable_Unpack(input), *state, THPVariable_Unpack(w_ih), THPVariable_Unpack(w_hh), *input_bias,
                    *hidden_bias);
   }
@@ -60,11 +71,14 @@ PyObject* step_of(PyObject* attributes, PyObject* input, PyObject* hx) {
   static const Name parameters("_parameters"), w_ih("weight_ih"), w_hh("weight_hh"), b_ih("bias_ih"), b_hh("bias_hh");
   PyObject* const own = item(attributes, parameters);
   if (own == nullptr || !PyDict_Check(own)) return not_implemented();
-  PyObject* const weights[] = {item(own, w_ih), item(own, w_hh), item(own, b_ih), item(own, b_hh)};
-  for (const PyObject* weight : weights) {
-    if (weight == nullptr) return not_implemented();
+  // Counted: while the step computes, another thread of Python may put other weights into the cell.
+  std::array<pybind11::object, 4> weights;
+  const Name* const names[] = {&w_ih, &w_hh, &b_ih, &b_hh};
+  for (size_t i = 0; i < weights.size(); ++i) {
+    weights[i] = pybind11::reinterpret_borrow<pybind11::object>(item(own, *names[i]));
+    if (!weights[i]) return not_implemented();
   }
-  return step(input, hx, weights[0], weights[1], weights[2], weights[3]);
+  return step(input, hx, weights[0].ptr(), weights[1].ptr(), weights[2].ptr(), weights[3].ptr());
 }
 
 pybind11::object attributes_of(PyObject* cell) {

@@ -5,8 +5,6 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/jit/api/object.h>
 
-#include <memory>
-
 #include "python/short_way.h"
 
 namespace gru_ext::python {
@@ -18,13 +16,7 @@ auto handle(const char* overload) {
   return c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::packed_step", overload).typed<Signature>();
 }
 
-// Other threads of Python may go on meanwhile; not for a step that is over before one of them would be awake: giving the lock
-// away and taking it back is a sixth of such a step.
-std::unique_ptr<pybind11::gil_scoped_release> release_for(const PackedGRU& packed, const Tensor& x) {
-  constexpr int64_t kLongStep = 100'000;  // multiply-adds, about 2 microseconds
-  const int64_t rows = x.numel() / packed.info().input_size;
-  return rows * packed.work() < kLongStep ? nullptr : std::make_unique<pybind11::gil_scoped_release>();
-}
+int64_t work(const PackedGRU& packed, const Tensor& x) { return x.numel() / packed.info().input_size * packed.work(); }
 
 }  // namespace
 
@@ -52,14 +44,14 @@ PyObject* packed_step(PyObject*, PyObject* const* arguments, Py_ssize_t count) t
     static const auto op = handle<PackedStep>("");
     Tensor next;
     {
-      const auto no_gil = release_for(*packed, x);
+      const auto no_gil = released_unless_short(work(*packed, x));
       next = op.call(packed, x, *h);
     }
     return THPVariable_Wrap(std::move(next));
   }
   static const auto op = handle<PackedStepOut>("out");
   {
-    const auto no_gil = release_for(*packed, x);
+    const auto no_gil = released_unless_short(work(*packed, x));
     op.call(packed, x, *h, const_cast<Tensor&>(THPVariable_Unpack(arguments[3])));
   }
   return Py_NewRef(arguments[3]);

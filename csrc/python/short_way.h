@@ -2,9 +2,12 @@
 #pragma once
 
 #include <ATen/PythonTorchFunctionTLS.h>
+#include <pybind11/pybind11.h>
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 
 namespace gru_ext::python {
@@ -15,6 +18,13 @@ inline bool only_torch_ops_will_do() { return at::impl::torch_function_mode_enab
 // No subclass or proxy, whose own code only torch.ops calls.
 inline bool is_plain(PyObject* object) { return THPVariable_CheckExact(object); }
 inline bool is_plain_or_none(PyObject* object) { return object == Py_None || is_plain(object); }
+
+// Other threads of Python may go on while a step computes; not for one that is over before one of them would be awake: giving
+// the lock away and taking it back is a sixth of such a step.
+inline std::unique_ptr<pybind11::gil_scoped_release> released_unless_short(int64_t multiply_adds) {
+  constexpr int64_t kLong = 100'000;  // about 2 microseconds
+  return multiply_adds < kLong ? nullptr : std::make_unique<pybind11::gil_scoped_release>();
+}
 
 // The tensor or None in an argument, for as long as the call. It is not counted as a reference: the caller has one, and to
 // count a second one torch takes the interpreter's lock, which for six tensors takes as long as a small step.
