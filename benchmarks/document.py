@@ -160,8 +160,8 @@ def _targets(runs: Sequence[Run]) -> Iterable[str]:
     yield (
         f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
         f"the share of that limit that the target asks for: above 100 % the target is out of reach here. What comes on top of "
-        f"the limit is a module's call, where the results have its time, and in training torch's autograd, as measured for one "
-        f"operator without arithmetic."
+        f"the limit is a call, where the results have its time, and in training torch's autograd, as measured for one operator "
+        f"without arithmetic."
     )
     rows = []
     for run in targets.plain(runs):
