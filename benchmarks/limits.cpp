@@ -26,11 +26,15 @@ float total(const Vec (&sums)[kSums]) {
   return result;
 }
 
+// How many floats a pass moves at a time, and of `count` altogether: what is less than that is left out.
+constexpr size_t kStep = size_t{kSums} * kLanes;
+size_t whole_steps(size_t count) { return count / kStep * kStep; }
+
 // Reads `count` floats from one end or the other, block by block, and copies them or adds them up.
 template <bool copies>
 void pass(const float* memory, float* copy, size_t count, bool from_end) {
-  constexpr size_t kStep = size_t{kSums} * kLanes, kBlock = 48 * 1024 / sizeof(float) / kStep * kStep;
-  const size_t whole = count / kStep * kStep, blocks = (whole + kBlock - 1) / kBlock;
+  constexpr size_t kBlock = 48 * 1024 / sizeof(float) / kStep * kStep;
+  const size_t whole = whole_steps(count), blocks = (whole + kBlock - 1) / kBlock;
   Vec sums[kSums] = {};
   for (size_t b = 0; b < blocks; ++b) {
     const size_t begin = (from_end ? blocks - 1 - b : b) * kBlock, end = whole - begin < kBlock ? whole : begin + kBlock;
@@ -85,7 +89,7 @@ double gru_limits_operations(double seconds) {
 // still be in a cache that does not hold all.
 double gru_limits_read(const float* memory, size_t count, double seconds) {
   const size_t repeats = 1 + 2'000'000 / (count + 1);
-  return best_rate(double(repeats) * count * sizeof(float), seconds, [&] {
+  return best_rate(double(repeats) * whole_steps(count) * sizeof(float), seconds, [&] {
     for (size_t r = 0; r < repeats; ++r) pass<false>(memory, nullptr, count, r % 2 != 0);
   });
 }

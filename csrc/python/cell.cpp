@@ -20,12 +20,6 @@ using OptionalTensor = std::optional<Tensor>;
 using GruCell = Tensor(const Tensor&, const OptionalTensor&, const Tensor&, const Tensor&, const OptionalTensor&,
                        const OptionalTensor&);
 
-void check_count(const char* function, Py_ssize_t expected, Py_ssize_t count) {
-  TORCH_CHECK_TYPE(count == expected, "gru_ext._C.", function, ": expected ", expected, " arguments, got ", count);
-}
-
-PyObject* not_implemented() { return Py_NewRef(Py_NotImplemented); }
-
 // Multiply-adds of a step on the CPU; what other devices do meanwhile, or wait for, is not known here.
 int64_t work(const Tensor& input, const Tensor& w_ih, const Tensor& w_hh) {
   if (!input.is_cpu()) return std::numeric_limits<int64_t>::max();
@@ -36,7 +30,7 @@ int64_t work(const Tensor& input, const Tensor& w_ih, const Tensor& w_hh) {
 PyObject* step(PyObject* input, PyObject* hx, PyObject* w_ih, PyObject* w_hh, PyObject* b_ih, PyObject* b_hh) {
   const bool plain = is_plain(input) && is_plain_or_none(hx) && is_plain(w_ih) && is_plain(w_hh) && is_plain_or_none(b_ih) &&
                      is_plain_or_none(b_hh);
-  if (!plain || only_torch_ops_will_do()) return not_implemented();
+  if (!plain || only_torch_ops_will_do()) Py_RETURN_NOTIMPLEMENTED;
   static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("gru_ext::gru_cell", "").typed<GruCell>();
   const Borrowed state(hx), input_bias(b_ih), hidden_bias(b_hh);
   Tensor next;
@@ -70,13 +64,13 @@ PyObject* item(PyObject* dict, const Name& name) {
 PyObject* step_of(PyObject* attributes, PyObject* input, PyObject* hx) {
   static const Name parameters("_parameters"), w_ih("weight_ih"), w_hh("weight_hh"), b_ih("bias_ih"), b_hh("bias_hh");
   PyObject* const own = item(attributes, parameters);
-  if (own == nullptr || !PyDict_Check(own)) return not_implemented();
+  if (own == nullptr || !PyDict_Check(own)) Py_RETURN_NOTIMPLEMENTED;
   // Counted: while the step computes, another thread of Python may put other weights into the cell.
   std::array<pybind11::object, 4> weights;
   const Name* const names[] = {&w_ih, &w_hh, &b_ih, &b_hh};
   for (size_t i = 0; i < weights.size(); ++i) {
     weights[i] = pybind11::reinterpret_borrow<pybind11::object>(item(own, *names[i]));
-    if (!weights[i]) return not_implemented();
+    if (!weights[i]) Py_RETURN_NOTIMPLEMENTED;
   }
   return step(input, hx, weights[0].ptr(), weights[1].ptr(), weights[2].ptr(), weights[3].ptr());
 }
@@ -148,9 +142,9 @@ PyObject* cell_call(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   PyObject* const inputs = arguments[1];
   const Py_ssize_t given = PyTuple_Check(inputs) ? PyTuple_GET_SIZE(inputs) : 0;
   const bool positional = given >= 1 && given <= 2 && PyDict_Check(arguments[2]) && PyDict_GET_SIZE(arguments[2]) == 0;
-  if (!positional) return not_implemented();
+  if (!positional) Py_RETURN_NOTIMPLEMENTED;
   const auto attributes = attributes_of(arguments[0]);
-  if (!only_forward(arguments[0], attributes.ptr())) return not_implemented();
+  if (!only_forward(arguments[0], attributes.ptr())) Py_RETURN_NOTIMPLEMENTED;
   return step_of(attributes.ptr(), PyTuple_GET_ITEM(inputs, 0), given == 2 ? PyTuple_GET_ITEM(inputs, 1) : Py_None);
   END_HANDLE_TH_ERRORS
 }

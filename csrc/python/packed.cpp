@@ -33,7 +33,7 @@ PackedPtr packed_in(pybind11::handle object) {
 }
 
 PyObject* packed_step(PyObject*, PyObject* const* arguments, Py_ssize_t count) try {
-  TORCH_CHECK_TYPE(count == 4, "gru_ext._C.packed_step: expected 4 arguments, got ", count);
+  check_count("packed_step", 4, count);
   const bool plain = is_plain(arguments[1]) && is_plain_or_none(arguments[2]) && is_plain_or_none(arguments[3]);
   if (!plain || only_torch_ops_will_do()) Py_RETURN_NOTIMPLEMENTED;
   const PackedPtr packed = packed_in(arguments[0]);

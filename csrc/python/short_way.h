@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/PythonTorchFunctionTLS.h>
+#include <c10/util/Exception.h>
 #include <pybind11/pybind11.h>
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/jit/frontend/tracer.h>
@@ -11,6 +12,10 @@
 #include <optional>
 
 namespace gru_ext::python {
+
+inline void check_count(const char* function, Py_ssize_t expected, Py_ssize_t count) {
+  TORCH_CHECK_TYPE(count == expected, "gru_ext._C.", function, ": expected ", expected, " arguments, got ", count);
+}
 
 // Not under a torch function mode, nor under torch.jit.trace, which records calls of torch.ops.
 inline bool only_torch_ops_will_do() { return at::impl::torch_function_mode_enabled() || torch::jit::tracer::isTracing(); }
