@@ -110,7 +110,9 @@ def main(argv: Optional[list[str]] = None) -> int:
     no_limit = limits.why_unavailable(options.dtype)
     if no_limit is not None:
         skipped["share of the limit"] = no_limit
-    most = Limits(arguments.threads, level=environment.level_of(about["environment"])) if no_limit is None else None
+    chosen = about["environment"]
+    kept = environment.memory_of(chosen) == "kept"
+    most = Limits(arguments.threads, level=environment.level_of(chosen), memory_is_kept=kept) if no_limit is None else None
     print(report.header(about, options, peers, skipped), end="\n\n", flush=True)
     results: list[Result] = []
     interrupted = False

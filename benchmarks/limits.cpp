@@ -94,6 +94,18 @@ double gru_limits_read(const float* memory, size_t count, double seconds) {
   });
 }
 
+// As much per second when they are read, read back and copied again and again, as a step that trains does with its weights and
+// gradients.
+double gru_limits_train(const float* memory, float* copy, size_t count, double seconds) {
+  const size_t repeats = 1 + 500'000 / (count + 1);
+  return best_rate(double(repeats) * whole_steps(count) * sizeof(float), seconds, [&] {
+    for (size_t r = 0; r < repeats; ++r) {
+      pass<false>(memory, nullptr, count, false);
+      pass<true>(memory, copy, count, true);
+    }
+  });
+}
+
 // Reads `count` floats once, from the end if from_end, and copies them unless `copy` is null.
 void gru_limits_pass(const float* memory, float* copy, size_t count, int from_end) {
   if (copy == nullptr)

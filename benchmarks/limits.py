@@ -25,6 +25,8 @@ _SOURCE = Path(__file__).with_suffix(".cpp")
 # What a kernel of a level is compiled for. They are x86's; elsewhere there is one level.
 _PROCESSORS = {"default": "x86-64", "avx2": "haswell"}
 
+#: Multiplications and additions in a block of :meth:`Limits.block_us`.
+OPERATIONS = 40_000_000
 # Tensors whose gradients a step is asked for: x, h, and the four parameters.
 _LEAVES = 6
 # Bytes: sizes are rounded up to a multiple of it. Coarser would matter where a size is close to that of a cache.
@@ -45,17 +47,21 @@ class Limits:
         threads: together.
         seconds: for each measurement.
         level: of the instruction set, one of :data:`benchmarks.environment.LEVELS`; where empty, all that the processor has.
+        memory_is_kept: by the C library, for the next step. New gradients are memory that exists then, and a step cannot do
+            without it; where the system has to make it the limit leaves that out.
     """
 
-    def __init__(self, threads: int, seconds: float = 0.2, level: str = "") -> None:
-        self.threads, self.seconds = threads, seconds
+    def __init__(self, threads: int, seconds: float = 0.2, level: str = "", memory_is_kept: bool = False) -> None:
+        self.threads, self.seconds, self.memory_is_kept = threads, seconds, memory_is_kept
         self._bandwidths: dict[int, float] = {}
+        self._training: dict[int, float] = {}
         self._memory_us: dict[tuple[int, bool], float] = {}
         flags = ["-ffp-contract=fast"]
         if level and platform.machine() in ("x86_64", "AMD64"):
             flags.append(f"-march={_PROCESSORS[level]}")
         self._library = native.load(_SOURCE, flags)
-        for name, arguments in (("operations", []), ("read", [ctypes.c_void_p, ctypes.c_size_t])):
+        memory, count = ctypes.c_void_p, ctypes.c_size_t
+        for name, arguments in (("operations", []), ("read", [memory, count]), ("train", [memory, memory, count])):
             function = getattr(self._library, f"gru_limits_{name}")
             function.restype, function.argtypes = ctypes.c_double, [*arguments, ctypes.c_double]
         self._pass = self._library.gru_limits_pass
@@ -67,9 +73,16 @@ class Limits:
         with ThreadPoolExecutor(self.threads) as pool:
             return sum(pool.map(self._library.gru_limits_operations, [self.seconds] * self.threads)) / 1e6
 
+    def block_us(self, calls: int) -> float:
+        """The mean time of :data:`OPERATIONS` on one thread in so many measurements, of about as many each, in microseconds.
+
+        The clock of a processor goes up and down: what is compared with its rate takes turns with this.
+        """
+        return sum(OPERATIONS * 1e6 / self._library.gru_limits_operations(0.0) for _ in range(calls)) / calls
+
     def bytes_per_us(self, size: int) -> float:
         """At which `size` bytes are read again and again, there and back, each thread reading its part."""
-        count = -(-size // self.threads // _STEP) * _STEP // 4
+        count = self._part(size)
         if count not in self._bandwidths:
             parts = [torch.ones(count) for _ in range(self.threads)]
             with ThreadPoolExecutor(self.threads) as pool:
@@ -77,33 +90,64 @@ class Limits:
                 self._bandwidths[count] = sum(rates) / 1e6
         return self._bandwidths[count]
 
+    def training_bytes_per_us(self, size: int) -> float:
+        """At which `size` bytes are read, read back and copied again and again, each thread moving its part."""
+        count = self._part(size)
+        if count not in self._training:
+            parts = [(torch.ones(count), torch.empty(count)) for _ in range(self.threads)]
+            with ThreadPoolExecutor(self.threads) as pool:
+                rates = pool.map(
+                    lambda part: self._library.gru_limits_train(part[0].data_ptr(), part[1].data_ptr(), count, self.seconds),
+                    parts,
+                )
+                self._training[count] = sum(rates) / 1e6
+        return self._training[count]
+
+    def _part(self, size: int) -> int:
+        """Of a thread, in floats."""
+        return -(-size // self.threads // _STEP) * _STEP // 4
+
     def memory_us(self, weights: int, trains: bool) -> float:
         """The time that so many weights take to be read in a step; in training to be read twice and copied once.
 
         The copy stands for the gradients. One thread does it between what any step from Python does besides, which takes its
-        part of the caches, and reads there and back from step to step; several each read their part in a loop.
+        part of the caches, and reads there and back from step to step; where freed memory is kept, gradients are new tensors
+        each time. Several threads each move their part in a loop, to the same memory.
         """
         if self.threads > 1:
-            return 4 * weights * (3 if trains else 1) / self.bytes_per_us(4 * weights * (2 if trains else 1))
+            rate = self.training_bytes_per_us if trains else self.bytes_per_us
+            return 4 * weights / rate(4 * weights)
         if (weights, trains) not in self._memory_us:
-            moving, still = (self._median_us(self._moving(weights, count, trains)) for count in (weights, 0))
+            moving, still = (self._median_us(self.moving(count, trains)) for count in (weights, 0))
             self._memory_us[weights, trains] = max(0.0, moving - still)
         return self._memory_us[weights, trains]
 
-    def _moving(self, weights: int, count: int, trains: bool) -> Call:
-        """A step that computes nothing and moves `count` of the weights."""
-        memory, copy = torch.ones(weights), torch.empty(weights)
+    def moving(self, weights: int, trains: bool) -> Call:
+        """A step of one thread that computes nothing and moves so many weights."""
+        sizes = weights // 2, weights - weights // 2
+        memory = [(torch.ones(size), torch.empty(size)) for size in sizes]
         backwards = False
 
-        def step() -> None:
+        def infer() -> None:
             nonlocal backwards
-            self._pass(memory.data_ptr(), None, count, backwards)
-            (self._autograd if trains else self._new_tensor)()
+            for weight, _ in reversed(memory) if backwards else memory:
+                self._pass(weight.data_ptr(), None, len(weight), backwards)
+            self._new_tensor()
             backwards = not backwards
-            if trains:
-                self._pass(memory.data_ptr(), copy.data_ptr(), count, backwards)
 
-        return step
+        def train() -> list[torch.Tensor]:
+            nonlocal backwards
+            for weight, _ in reversed(memory) if backwards else memory:
+                self._pass(weight.data_ptr(), None, len(weight), backwards)
+            self._autograd()
+            backwards = not backwards
+            gradients = []
+            for weight, same in reversed(memory) if backwards else memory:
+                gradients.append(torch.empty_like(weight) if self.memory_is_kept else same)
+                self._pass(weight.data_ptr(), gradients[-1].data_ptr(), len(weight), backwards)
+            return gradients
+
+        return train if trains else infer
 
     @cached_property
     def _new_tensor(self) -> Call:
@@ -138,12 +182,13 @@ class Limits:
         return median(means)
 
     def measured(self) -> dict[str, Any]:
-        """operations_per_us, call_us and autograd_us; bytes_per_us and memory_us of the bytes that were asked for."""
+        """operations_per_us, call_us and autograd_us; the other rates and memory_us of the bytes that were asked for."""
         return {
             "operations_per_us": self.operations_per_us,
             "call_us": self.call_us,
             "autograd_us": self.autograd_us,
             "bytes_per_us": {4 * count * self.threads: rate for count, rate in sorted(self._bandwidths.items())},
+            "training_bytes_per_us": {4 * count * self.threads: rate for count, rate in sorted(self._training.items())},
             "memory_us": {
                 mode: {
                     4 * weights: us

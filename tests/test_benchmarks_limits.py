@@ -34,8 +34,12 @@ class Given(Limits):
         return super().memory_us(weights, trains) if self.threads > 1 else 4 * weights * (5 if trains else 1) / 100
 
     def bytes_per_us(self, size: int) -> float:
-        self.asked.append(size)
+        self.asked.append((size, False))
         return 100.0
+
+    def training_bytes_per_us(self, size: int) -> float:
+        self.asked.append((size, True))
+        return 40.0
 
 
 def test_few_rows_are_limited_by_moving_the_weights_and_many_by_arithmetic() -> None:
@@ -56,8 +60,8 @@ def test_training_computes_everything_three_times_and_batch_sizes_are_averaged()
 def test_threads_read_the_weights_at_the_rate_of_a_loop_in_training_with_their_gradients() -> None:
     given, weights = Given(threads=2), 3 * 20 * (10 + 20)
     assert given.of_cell(Cell((1,), 10, 20), trains=False) == 4 * weights / 100
-    assert given.of_cell(Cell((1,), 10, 20), trains=True) == 3 * 4 * weights / 100
-    assert given.asked == [4 * weights, 2 * 4 * weights]
+    assert given.of_cell(Cell((1,), 10, 20), trains=True) == 4 * weights / 40
+    assert given.asked == [(4 * weights, False), (4 * weights, True)]
 
 
 @needs_compiler
@@ -81,7 +85,8 @@ def test_memory_is_moved_from_end_to_end_and_measured_once() -> None:
 def test_rates_are_measured(threads: int) -> None:
     measured = Limits(threads, seconds=0.002)
     # A megaflop and a megabyte per second: any processor that runs this does more.
-    assert measured.operations_per_us > 1 and measured.bytes_per_us(1 << 20) > 1
+    assert measured.operations_per_us > 1 and measured.bytes_per_us(1 << 20) > 1 < measured.training_bytes_per_us(1 << 20)
+    assert 0 < measured.block_us(calls=2) < 1e7
     # And makes a tensor, or the gradients of an operator, in less than a second, in more than it takes to add two numbers.
     assert 0.01 < measured.call_us < 1e6
     assert 0.01 < measured.autograd_us < 1e6
@@ -101,9 +106,11 @@ def test_a_level_has_limits_of_its_own(machine: str, flag: Optional[str], monkey
 @needs_compiler
 def test_sizes_are_rounded_up_to_16_kib_and_measured_once() -> None:
     measured = Limits(1, seconds=0.001)
-    assert measured.bytes_per_us(300_000) == measured.bytes_per_us(310_000)
-    measured.bytes_per_us(1)
-    assert list(measured.measured()["bytes_per_us"]) == [16 << 10, 19 * (16 << 10)]
+    for kind in ("bytes_per_us", "training_bytes_per_us"):
+        rate = getattr(measured, kind)
+        assert rate(300_000) == rate(310_000)
+        rate(1)
+        assert list(measured.measured()[kind]) == [16 << 10, 19 * (16 << 10)]
 
 
 def test_says_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
