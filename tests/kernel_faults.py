@@ -83,10 +83,11 @@ FAULTS = {
     "addend with every block": ("matmul.h", "p.addend && k0 + K == p.K", "p.addend", "default"),
     "partial bias sums not added": (
         "gates_backward.h",
-        "total.r[v] = total.r[v] + partial.r[v];",
-        "total.r[v] = partial.r[v];",
+        "total = {total.r + load_upto(sums, count),",
+        "total = {load_upto(sums, count),",
         "default",
     ),
+    "sums of all rows in one place": ("gates_backward.h", "begin / kSummedRows * 4 * p.H", "0", "default"),
     "gradient of n for that of q": (
         "gates_backward.h",
         "store_upto(d_hidden + 2 * H, d.q, count);",

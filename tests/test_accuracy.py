@@ -19,6 +19,7 @@ SIZES = [
     (64, 1024, 1024),
     (1000, 200, 200),
     (2000, 32, 32),
+    (5000, 7, 20),  # as many groups of rows as there are at the most
 ]
 NAMES = ("hy", "d_input", "d_hx", "d_w_ih", "d_w_hh", "d_b_ih", "d_b_hh")
 

@@ -71,6 +71,13 @@ def test_only_what_requires_grad_gets_one(biases: tuple[str, ...]) -> None:
     assert_each_choice_of_gradients(sample.args, grad)
 
 
+def test_only_what_requires_grad_gets_one_of_many_rows() -> None:
+    """Whose gradients of weights are summed up in groups of rows."""
+    n, i, h = 600, 5, 6
+    args = [torch.randn(n, i), torch.randn(n, h), *(torch.randn(3 * h, *size) for size in ((i,), (h,), (), ()))]
+    assert_each_choice_of_gradients([arg.double().requires_grad_() for arg in args], torch.randn(n, h, dtype=torch.float64))
+
+
 def _grad_outputs(dtype: torch.dtype) -> dict[str, Tensor]:
     dense = torch.randn(5, 17, dtype=dtype)
     layouts = {

@@ -51,14 +51,14 @@ def test_a_row_by_itself_where_weights_come_from_memory(dtype: torch.dtype) -> N
 
 
 @pytest.mark.parametrize("dtype", REAL_DTYPES)
-@pytest.mark.parametrize("n", [1, 3, 50, 600])
+@pytest.mark.parametrize("n", [1, 3, 50, 600, 1300])  # the last two in two and four groups
 @pytest.mark.parametrize("hidden_size", [129, 340])  # 3 * 129 rows are 3 more than a product rounds at a time
 def test_gradients_do_not_depend_on_the_threads(hidden_size: int, n: int, dtype: torch.dtype, threads: None) -> None:
     cell = gru_ext.GRUCell(200, hidden_size, dtype=dtype)
     x = torch.randn(n, 200, dtype=dtype, requires_grad=True)
     state = torch.randn(n, hidden_size, dtype=dtype, requires_grad=True)
     gradients = []
-    for count in (1, 2, 3):
+    for count in (1, 2, 3, 5):  # more than twice as many threads as two groups divide each group
         torch.set_num_threads(count)
         gradients.append(torch.autograd.grad(cell(x, state).sum(), [x, state, *cell.parameters()]))
     for other in gradients[1:]:

@@ -2,10 +2,10 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <type_traits>
 
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
+#include "cpu/product.h"
 #include "cpu/scratch.h"
 #include "ops/checks.h"
 #include "ops/schema.h"
@@ -13,48 +13,122 @@
 namespace gru_ext::cpu {
 namespace {
 
-// Units per part of the gates pass: a cache line of floats. Rows and columns per part of a product: fine enough for parts that
-// hardly differ. They need not fit the tiles, of which a thread has a smaller one at its borders alone.
-constexpr int64_t kGateStep = 16, kRowStep = 4, kColumnStep = 16;
-// Rows of a product that exist in the compute type where the result is rounded: few enough to stay in a cache, and as many for
-// any number of threads, because a rest of few rows is summed in another order. The products' own block, so that B is packed
-// no more often.
-constexpr int64_t kRoundedRows = 384;
+// Units per share of the gradients of the biases: a cache line of floats.
+constexpr int64_t kUnitStep = 16;
 // Rows of the batch whose gate gradients exist at a time: for a large batch they stay in the cache between the pass that makes
 // them and the products that use them. A multiple of the products' blocks, so that no sum is divided differently.
 constexpr int64_t kChunkRows = 512;
+// Rows of a group at the least. The gradients of the weights are summed up group by group, and the groups' sums at the end: a
+// thread that has a whole group meets no line of a cache that another one wrote. On cores that share no cache two threads were
+// slower than one with 6624 rows of 32 units, where each read gates' gradients of the other.
+constexpr int64_t kGroupRows = kChunkRows / 2;
+constexpr int64_t kMostGroups = 8;
+// Of a group's sums at the most. Each thread has sums and weights of that size in its caches, which otherwise threads divide:
+// with 200 units groups take two threads 1.02 to 1.05 times as long if these share a cache, and 0.9 times if they do not.
+constexpr int64_t kBytesOfSums = 512 << 10;
 
-template <class T>
-void product(const CellKernels<T>& k, const MatmulArgs<T>& p) {
-  const auto rows = [&](const MatmulArgs<T>& columns, int64_t begin, int64_t end) {
-    const Scratch<Compute<T>> scratch(k.matmul_scratch(columns));
-    k.matmul(columns, begin, end, scratch.data());
-  };
-  // Threads that divide the columns each pack A if it lies transposed, those that divide the rows each pack B.
-  const double of_rows = largest_share(p.M, kRowStep), of_columns = largest_share(p.J, kColumnStep);
-  if (of_rows < of_columns || (of_rows == of_columns && p.a_col != 1))
-    parallel_parts(p.M, kRowStep, p.J * p.K, [&](int64_t begin, int64_t end) { rows(p, begin, end); });
-  else
-    parallel_parts(p.J, kColumnStep, p.M * p.K, [&](int64_t begin, int64_t end) { rows(p.columns(begin, end), 0, p.M); });
+// Into how many groups a batch is divided: by its sizes alone, so that the sums are the same on any number of threads.
+int64_t groups_of(int64_t N, int64_t bytes_of_sums) {
+  int64_t groups = 1;
+  while (bytes_of_sums <= kBytesOfSums && 2 * groups <= std::min(kMostGroups, N / kGroupRows)) groups *= 2;
+  return groups;
 }
 
-// A product whose C is dense, to C in the compute type or rounded to T.
-template <class T, class C>
-void product_to(const CellKernels<T>& k, MatmulArgs<T> p, C* c) {
-  if constexpr (std::is_same_v<C, Compute<T>>) {
-    p.c = c;
-    product(k, p);
-  } else {
-    const int64_t most = std::min(p.M, kRoundedRows);
-    const Scratch<Compute<T>> sums(most * p.J);
-    p.c = sums.data();
-    for (int64_t m = 0; m < p.M; m += most) {
-      const MatmulArgs<T> rows = p.rows(m, std::min(m + most, p.M));
-      product(k, rows);
-      k.round(sums.data(), rows.M * p.J, c + m * p.J);
+// Sums over rows of the batch, or null. W is the type of those that are products: gradients of large batches are rounded to the
+// dtype at the end, others at once.
+template <class W, class S>
+struct WeightGrads {
+  W *w_ih, *w_hh;  // [3H, I], [3H, H]
+  S *b_ih, *b_hh;  // [3H]
+};
+
+// What the gradients are computed from, and where those of the rows go.
+template <class T>
+struct BackwardStep {
+  using S = Compute<T>;
+
+  const CellKernels<T>& k;
+  const T *grad, *saved, *x, *h, *w_ih, *w_hh;
+  int64_t x_row, h_row, I, H;
+  T *d_input, *d_hx;  // or null
+
+  // Rows [begin, end).
+  template <class W>
+  void rows(int64_t begin, int64_t end, const WeightGrads<W, S>& sums) const {
+    const int64_t most = std::min(end - begin, kChunkRows);
+    const bool biases = sums.b_ih || sums.b_hh;
+    const Scratch<S> d_gates(2 * most * 3 * H), d_h(d_hx ? most * H : 0),
+        of_gates(biases ? at::divup(most, kSummedRows) * 4 * H : 0);
+    S *const di = d_gates.data(), *const dh = di + most * 3 * H;
+    // The part of the gradient of the state that does not pass through W_hh.
+    S* const direct = d_h.data();
+    // Once at least: an empty batch has gradients too, which are 0.
+    for (int64_t n = begin; n == begin || n < end; n += kChunkRows) {
+      const int64_t N = std::min(end - n, kChunkRows);
+      const bool accumulate = n > begin;
+      const GatesBackwardArgs<T> gates = {grad + n * H,    saved + n * 4 * H, h + n * h_row, di, dh, direct,
+                                          of_gates.data(), sums.b_ih,         sums.b_hh,     N,  H,  h_row,
+                                          accumulate};
+      // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
+      parallel_parts(N, kSummedRows, 32 * H, [&](int64_t first, int64_t last) { k.gates_backward(gates, first, last); });
+      const int64_t columns =
+          I * ((d_input != nullptr) + (sums.w_ih != nullptr)) + H * ((d_hx != nullptr) + (sums.w_hh != nullptr));
+      // Of all products at once: waiting for each other after every one takes threads longer than small ones do.
+      parallel_shares(N * 3 * H * columns, [&](Share share) {
+        const auto of_rows = [&](const S* d, const T* w, int64_t J, T* to, const S* addend) {
+          if (to)
+            product_to(k, {d, 3 * H, 1, w, J, /*c=*/nullptr, J, N, J, 3 * H, /*accumulate=*/false, addend}, to + n * J, share);
+        };
+        const auto of_weights = [&](const S* d, const T* b, int64_t b_row, int64_t J, W* to) {
+          if (to) product_to(k, {d, 1, 3 * H, b, b_row, /*c=*/nullptr, J, 3 * H, J, N, accumulate, nullptr}, to, share);
+        };
+        const auto [unit, units_end] = share.of(H, kUnitStep);
+        if (biases) k.bias_gradients(gates, unit, units_end);
+        of_rows(di, w_ih, I, d_input, nullptr);
+        of_rows(dh, w_hh, H, d_hx, direct);
+        of_weights(di, x + n * x_row, x_row, I, sums.w_ih);
+        of_weights(dh, h + n * h_row, h_row, H, sums.w_hh);
+      });
     }
   }
-}
+
+  // All rows, group by group.
+  void groups(int64_t N, int64_t count, const WeightGrads<S, S>& sums) const {
+    const int64_t of_w_ih = 3 * H * I, of_w_hh = 3 * H * H, of_bias = 3 * H, size = of_w_ih + of_w_hh + 2 * of_bias;
+    const Scratch<S> others((count - 1) * size);
+    const auto sums_of = [&](int64_t group) {
+      if (group == 0) return sums;
+      S* const w = others.data() + (group - 1) * size;
+      S* const b = w + of_w_ih + of_w_hh;
+      return WeightGrads<S, S>{sums.w_ih ? w : nullptr, sums.w_hh ? w + of_w_ih : nullptr, sums.b_ih ? b : nullptr,
+                               sums.b_hh ? b + of_bias : nullptr};
+    };
+    const int64_t length = at::divup(N, count);
+    const auto compute = [&](int64_t first, int64_t last) {
+      for (int64_t group = first; group < last; ++group)
+        rows(group * length, std::min((group + 1) * length, N), sums_of(group));
+    };
+    // Many threads divide each group.
+    if (count == 1 || at::get_num_threads() > 2 * count || !worth_dividing(N * 3 * H * (I + H)))
+      compute(0, count);
+    else
+      at::parallel_for(0, count, /*grain_size=*/1, compute);
+
+    const auto add = [&](S* WeightGrads<S, S>::* part, int64_t length_of_sum) {
+      constexpr int64_t kStep = 4096;  // numbers that stay in a near cache
+      if (sums.*part == nullptr) return;
+      parallel_parts(length_of_sum, kStep, count, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; i += kStep)
+          for (int64_t group = 1; group < count; ++group)
+            k.add(sums_of(group).*part + i, std::min(kStep, last - i), sums.*part + i);
+      });
+    };
+    add(&WeightGrads<S, S>::w_ih, of_w_ih);
+    add(&WeightGrads<S, S>::w_hh, of_w_hh);
+    add(&WeightGrads<S, S>::b_ih, of_bias);
+    add(&WeightGrads<S, S>::b_hh, of_bias);
+  }
+};
 
 Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& input, const Tensor& hx, const Tensor& w_ih_,
                     const Tensor& w_hh_, OutputMask output_mask) {
@@ -64,48 +138,38 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
   const Operand grad = dense(grad_), saved = dense(saved_);
   const int64_t N = hx.size(0), I = input.size(1), H = hx.size(1);
 
-  // Sums are rounded to the dtype once, at the end: those of a large batch after its last chunk.
+  // Sums are rounded to the dtype once, at the end: those of a large batch after its last chunk or group.
   const at::ScalarType dtype = hx.scalar_type(), computed = compute_dtype(dtype);
-  const at::ScalarType of_weights_dtype = N > kChunkRows ? computed : dtype;
+  const bool large = N >= 2 * kGroupRows;
   const auto wanted = [&](size_t i, at::IntArrayRef sizes, at::ScalarType type) {
     return output_mask[i] ? empty(sizes, type) : Tensor();
   };
-  const Tensor d_input = wanted(0, {N, I}, dtype), d_hx = wanted(1, {N, H}, dtype),
-               d_w_ih = wanted(2, {3 * H, I}, of_weights_dtype), d_w_hh = wanted(3, {3 * H, H}, of_weights_dtype),
-               d_b_ih = wanted(4, {3 * H}, computed), d_b_hh = wanted(5, {3 * H}, computed);
-  const int64_t chunk = std::min(N, kChunkRows);
+  const at::ScalarType of_weights = large ? computed : dtype;
+  const Tensor d_input = wanted(0, {N, I}, dtype), d_hx = wanted(1, {N, H}, dtype), d_w_ih = wanted(2, {3 * H, I}, of_weights),
+               d_w_hh = wanted(3, {3 * H, H}, of_weights), d_b_ih = wanted(4, {3 * H}, computed),
+               d_b_hh = wanted(5, {3 * H}, computed);
 
   with_kernels(dtype, [&](const auto& k) {
     using T = NumberOf<decltype(k)>;
     using S = Compute<T>;
-    const Scratch<S> d_gates(2 * chunk * 3 * H), d_h(output_mask[1] ? chunk * H : 0);
-    S *const di = d_gates.data(), *const dh = di + chunk * 3 * H;
-    // The part of the gradient of the state that does not pass through W_hh.
-    S* const direct = d_h.data();
-    // Once at least: an empty batch has gradients too, which are 0.
-    for (int64_t n = 0; n == 0 || n < N; n += kChunkRows) {
-      const int64_t rows = std::min(N - n, kChunkRows);
-      const T *const x_rows = read<T>(x) + n * x->stride(0), *const h_rows = read<T>(h) + n * h->stride(0);
-      const GatesBackwardArgs<T> gates = {read<T>(grad) + n * H, read<T>(saved) + n * 4 * H, h_rows, di, dh,           direct,
-                                          write<S>(d_b_ih),      write<S>(d_b_hh),           rows,   H,  h->stride(0), n > 0};
-      // The pass moves some twenty numbers per element, each as dear as a multiply-add or two.
-      parallel_parts(H, kGateStep, 32 * rows, [&](int64_t begin, int64_t end) { k.gates_backward(gates, begin, end); });
-      const auto put = [&](const MatmulArgs<T>& p, const Tensor& c, int64_t row) {
-        if (c.scalar_type() == computed)
-          product_to(k, p, write<S>(c) + row * p.J);
-        else
-          product_to(k, p, write<T>(c) + row * p.J);
-      };
-      const auto of_rows = [&](const S* gates, const T* w, int64_t J, const Tensor& c, const S* addend) {
-        put({gates, 3 * H, 1, w, J, /*c=*/nullptr, J, rows, J, 3 * H, /*accumulate=*/false, addend}, c, n);
-      };
-      const auto of_weights = [&](const S* gates, const T* b, int64_t b_row, int64_t J, const Tensor& c) {
-        put({gates, 1, 3 * H, b, b_row, /*c=*/nullptr, J, 3 * H, J, rows, /*accumulate=*/n > 0, nullptr}, c, 0);
-      };
-      if (output_mask[0]) of_rows(di, read<T>(w_ih), I, d_input, nullptr);
-      if (output_mask[1]) of_rows(dh, read<T>(w_hh), H, d_hx, direct);
-      if (output_mask[2]) of_weights(di, x_rows, x->stride(0), I, d_w_ih);
-      if (output_mask[3]) of_weights(dh, h_rows, h->stride(0), H, d_w_hh);
+    const BackwardStep<T> step = {k,
+                                  read<T>(grad),
+                                  read<T>(saved),
+                                  read<T>(x),
+                                  read<T>(h),
+                                  read<T>(w_ih),
+                                  read<T>(w_hh),
+                                  x->stride(0),
+                                  h->stride(0),
+                                  I,
+                                  H,
+                                  write<T>(d_input),
+                                  write<T>(d_hx)};
+    if (!large) {
+      step.rows(0, N, WeightGrads<T, S>{write<T>(d_w_ih), write<T>(d_w_hh), write<S>(d_b_ih), write<S>(d_b_hh)});
+    } else {
+      const int64_t bytes_of_sums = 3 * H * (I + H) * static_cast<int64_t>(sizeof(S));
+      step.groups(N, groups_of(N, bytes_of_sums), {write<S>(d_w_ih), write<S>(d_w_hh), write<S>(d_b_ih), write<S>(d_b_hh)});
     }
   });
 

@@ -25,8 +25,11 @@ void forward(const CellKernels<T>& k, const ForwardArgs<T>& p) {
   };
   const int64_t K = p.I + p.H;
   if (!worth_dividing(3 * p.N * p.H * K)) return units(p, 0, p.H);
-  // Divided units have the weights read once by all threads together.
-  if (largest_share(p.H, kUnitStep) <= largest_share(p.N, kRowStep))
+  // Threads that divide the units each read all rows, those that divide the rows all weights. If they share no cache, it also
+  // counts that the backward step has its rows by threads too.
+  const Share one_of{0, at::get_num_threads()};
+  const double of_units = one_of.largest(p.H, kUnitStep), of_rows = one_of.largest(p.N, kRowStep);
+  if (p.N < 3 * p.H ? of_units <= of_rows : of_units < 0.95 * of_rows)
     parallel_parts(p.H, kUnitStep, 3 * p.N * K, [&](int64_t begin, int64_t end) { units(p, begin, end); });
   else
     parallel_parts(p.N, kRowStep, 3 * p.H * K, [&](int64_t begin, int64_t end) { units(p.rows(begin, end), 0, p.H); });

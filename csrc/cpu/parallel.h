@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace gru_ext::cpu {
 
@@ -15,10 +16,32 @@ constexpr int64_t kMinWorkPerThread = 500'000;
 // Whether more than one thread gets a part of so many multiply-adds.
 constexpr bool worth_dividing(int64_t work) { return work > kMinWorkPerThread; }
 
-// The share of [0, size) that the busiest thread has when it is divided at multiples of `step`; of nothing, 1.
-inline double largest_share(int64_t size, int64_t step) {
-  const int64_t largest = at::divup(at::divup(size, step), at::get_num_threads()) * step;
-  return largest < size ? static_cast<double>(largest) / static_cast<double>(size) : 1;
+// Of so many equal shares of some work, one.
+struct Share {
+  int64_t index = 0, count = 1;
+
+  // Its part of [0, size), whose borders are multiples of `step`.
+  std::pair<int64_t, int64_t> of(int64_t size, int64_t step) const {
+    const int64_t length = at::divup(at::divup(size, step), count) * step;
+    return {std::min(index * length, size), std::min((index + 1) * length, size)};
+  }
+
+  // The part of [0, size) that the largest share has; of nothing, 1.
+  double largest(int64_t size, int64_t step) const {
+    const int64_t length = Share{0, count}.of(size, step).second;
+    return length < size ? static_cast<double>(length) / static_cast<double>(size) : 1;
+  }
+};
+
+// Calls f(share) for as many shares of so many multiply-adds as are worth a thread each, at once.
+template <class F>
+void parallel_shares(int64_t work, const F& f) {
+  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  const int64_t count = std::clamp<int64_t>(work / kMinWorkPerThread, 1, threads);
+  if (count == 1) return f(Share{});
+  at::parallel_for(0, count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(Share{i, count});
+  });
 }
 
 // Calls f(begin, end) for parts of [0, size) whose borders are multiples of `step`; `work` is the number of multiply-adds in

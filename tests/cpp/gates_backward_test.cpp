@@ -94,13 +94,14 @@ Expected reference(const Sizes& s, const Inputs<T>& in) {
 
 template <class S>
 struct Outputs {
-  Buffer<S> d_input, d_hidden, d_h, d_b_ih, d_b_hh;
+  Buffer<S> d_input, d_hidden, d_h, sums, d_b_ih, d_b_hh;
 
   // Bits of `wanted`: d_h, d_b_ih, d_b_hh.
   Outputs(const Sizes& s, int wanted)
       : d_input(s.N * 3 * s.H),
         d_hidden(s.N * 3 * s.H),
         d_h(wanted & 1 ? s.N * s.H : 0),
+        sums(wanted & 6 ? (s.N + kSummedRows - 1) / kSummedRows * 4 * s.H : 0),
         d_b_ih(wanted & 2 ? 3 * s.H : 0),
         d_b_hh(wanted & 4 ? 3 * s.H : 0) {}
 };
@@ -116,12 +117,17 @@ void run(const CellKernels<T>& k, const Sizes& s, const Inputs<T>& in, const Out
                                      out.d_input.data(),
                                      out.d_hidden.data(),
                                      wanted & 1 ? out.d_h.data() : nullptr,
+                                     wanted & 6 ? out.sums.data() : nullptr,
                                      wanted & 2 ? out.d_b_ih.data() : nullptr,
                                      wanted & 4 ? out.d_b_hh.data() : nullptr,
                                      s.N,
                                      s.H,
                                      s.h_row};
-  for (const auto& [begin, end] : random_parts(random, s.H, parts)) k.gates_backward(args, begin, end);
+  const int64_t summed = (s.N + kSummedRows - 1) / kSummedRows;
+  for (const auto& [begin, end] : random_parts(random, summed, parts))
+    k.gates_backward(args, begin * kSummedRows, std::min(end * kSummedRows, s.N));
+  if (wanted & 6)
+    for (const auto& [begin, end] : random_parts(random, s.H, parts)) k.bias_gradients(args, begin, end);
 }
 
 template <class T>
@@ -151,10 +157,27 @@ void check_case(const std::vector<Level<T>>& levels, const Sizes& s, const Input
   }
 }
 
+// The sums of a batch's groups are added to one another.
+template <class T>
+void check_add(const std::vector<Level<T>>& levels, int64_t count, Random& random) {
+  using S = Compute<T>;
+  Buffer<S> from(count), to(count);
+  random.fill(from, -1, 1);
+  for (const Level<T>& level : levels) {
+    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<S>(i);
+    now_checking("gates_backward", Format<T>::kName, "add", level.name);
+    level.kernels.add(from.data(), count, to.data());
+    bool right = true;
+    for (int64_t i = 0; i < count; ++i) right &= to[i] == static_cast<S>(i) + from[i];
+    expect(right, "sums are wrong");
+  }
+}
+
 template <class T>
 void check_type(const std::vector<const Kernels*>& all_levels) {
   const auto levels = of_type<T>(all_levels);
   Random random;
+  for (const int64_t count : kSizes) check_add(levels, count, random);
   int wanted = 0;
   for (const int64_t H : kSizes)
     for (const int64_t N : kBatch) {

@@ -1,21 +1,18 @@
 // The pointwise part of the backward step, and the bias gradients with it: one pass over r, z, n, q, h and the gradient.
 #pragma once
 
-// Units per strip: whole cache lines of every matrix, and the bias sums of a strip stay in the first-level cache.
-constexpr int kStripUnits = 64;
-// Rows per partial bias sum: adding partial sums keeps the rounding error of a long batch near that of a pairwise sum.
-constexpr int kPartialRows = 64;
+// Units whose sums are collected at a time: as many vectors of each gate as leave registers for what is computed.
+constexpr int kSummedVectors = GRU_EXT_VEC_BYTES == 64 ? 4 : 1;
 
 template <class S>
-struct BiasSums {
-  Vec<S> r[kStripUnits / Vec<S>::kLanes], z[kStripUnits / Vec<S>::kLanes], n[kStripUnits / Vec<S>::kLanes],
-      q[kStripUnits / Vec<S>::kLanes];
+struct GateSum {
+  Vec<S> r, z, n, q;
 };
 
 // Row n, units j ... j + count - 1.
 template <class T>
 GRU_EXT_FN void gates_backward_vector(const GatesBackwardArgs<T>& p, int64_t n, int64_t j, int64_t count,
-                                      BiasSums<Compute<T>>& sums, int v) {
+                                      GateSum<Compute<T>>& sum) {
   const int64_t H = p.H;
   const T* saved = p.saved + n * 4 * H + j;
   const Gates<Vec<Compute<T>>> s{load_upto(saved, count), load_upto(saved + H, count), load_upto(saved + 2 * H, count),
@@ -31,10 +28,39 @@ GRU_EXT_FN void gates_backward_vector(const GatesBackwardArgs<T>& p, int64_t n, 
   store_upto(d_hidden + H, d.z, count);
   store_upto(d_hidden + 2 * H, d.q, count);
   if (p.d_h) store_upto(p.d_h + n * H + j, state_backward(grad, s), count);
-  sums.r[v] = sums.r[v] + d.r;
-  sums.z[v] = sums.z[v] + d.z;
-  sums.n[v] = sums.n[v] + d.n;
-  sums.q[v] = sums.q[v] + d.q;
+  sum = {sum.r + d.r, sum.z + d.z, sum.n + d.n, sum.q + d.q};
+}
+
+// Rows [begin, end), which are summed up together; V vectors of units from j on, the last with `count` units.
+template <int V, class T>
+GRU_EXT_FN void gates_backward_rows(const GatesBackwardArgs<T>& p, int64_t begin, int64_t end, int64_t j, int64_t count) {
+  using S = Compute<T>;
+  constexpr int lanes = Vec<S>::kLanes;
+  GateSum<S> sum[V] = {};
+  for (int64_t n = begin; n < end; ++n)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) gates_backward_vector(p, n, j + v * lanes, v < V - 1 ? lanes : count, sum[v]);
+  if (!p.sums) return;
+  S* const sums = p.sums + begin / kSummedRows * 4 * p.H + j;
+  for (int v = 0; v < V; ++v) {
+    const int64_t units = v < V - 1 ? lanes : count;
+    store_upto(sums + v * lanes, sum[v].r, units);
+    store_upto(sums + p.H + v * lanes, sum[v].z, units);
+    store_upto(sums + 2 * p.H + v * lanes, sum[v].n, units);
+    store_upto(sums + 3 * p.H + v * lanes, sum[v].q, units);
+  }
+}
+
+template <class T>
+void gates_backward(const GatesBackwardArgs<T>& p, int64_t begin, int64_t end) {
+  constexpr int64_t lanes = Vec<Compute<T>>::kLanes, together = kSummedVectors * lanes;
+  for (int64_t n = begin; n < end; n += kSummedRows) {
+    const int64_t rows_end = n + kSummedRows < end ? n + kSummedRows : end;
+    int64_t j = 0;
+    if constexpr (kSummedVectors > 1)
+      for (; j + together <= p.H; j += together) gates_backward_rows<kSummedVectors>(p, n, rows_end, j, lanes);
+    for (; j < p.H; j += lanes) gates_backward_rows<1>(p, n, rows_end, j, p.H - j);
+  }
 }
 
 // Units j ... of the gradient of one bias, [3H] or null.
@@ -50,28 +76,18 @@ GRU_EXT_FN void store_bias_gradient(const GatesBackwardArgs<T>& p, Compute<T>* b
 }
 
 template <class T>
-void gates_backward(const GatesBackwardArgs<T>& p, int64_t begin, int64_t end) {
+void bias_gradients(const GatesBackwardArgs<T>& p, int64_t begin, int64_t end) {
   using S = Compute<T>;
-  constexpr int lanes = Vec<S>::kLanes;
-  for (int64_t strip = begin; strip < end; strip += kStripUnits) {
-    const int64_t units = end - strip < kStripUnits ? end - strip : kStripUnits;
-    BiasSums<S> total = {};
-    for (int64_t row = 0; row < p.N; row += kPartialRows) {
-      const int64_t rows_end = row + kPartialRows < p.N ? row + kPartialRows : p.N;
-      BiasSums<S> partial = {};
-      for (int64_t n = row; n < rows_end; ++n)
-        for (int v = 0; v * lanes < units; ++v) gates_backward_vector(p, n, strip + v * lanes, units - v * lanes, partial, v);
-      for (int v = 0; v * lanes < units; ++v) {
-        total.r[v] = total.r[v] + partial.r[v];
-        total.z[v] = total.z[v] + partial.z[v];
-        total.n[v] = total.n[v] + partial.n[v];
-        total.q[v] = total.q[v] + partial.q[v];
-      }
+  constexpr int64_t lanes = Vec<S>::kLanes;
+  for (int64_t j = begin; j < end; j += lanes) {
+    const int64_t count = end - j, blocks = (p.N + kSummedRows - 1) / kSummedRows;
+    GateSum<S> total = {};
+    for (int64_t block = 0; block < blocks; ++block) {
+      const S* const sums = p.sums + block * 4 * p.H + j;
+      total = {total.r + load_upto(sums, count), total.z + load_upto(sums + p.H, count),
+               total.n + load_upto(sums + 2 * p.H, count), total.q + load_upto(sums + 3 * p.H, count)};
     }
-    for (int v = 0; v * lanes < units; ++v) {
-      const int64_t j = strip + v * lanes, count = units - v * lanes;
-      store_bias_gradient(p, p.d_b_ih, j, count, total.r[v], total.z[v], total.n[v]);
-      store_bias_gradient(p, p.d_b_hh, j, count, total.r[v], total.z[v], total.q[v]);
-    }
+    store_bias_gradient(p, p.d_b_ih, j, count, total.r, total.z, total.n);
+    store_bias_gradient(p, p.d_b_hh, j, count, total.r, total.z, total.q);
   }
 }

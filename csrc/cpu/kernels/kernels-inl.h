@@ -39,9 +39,11 @@ constexpr CellKernels<T> cell_kernels() {
   k.forward = forward<T>;
   k.forward_scratch = forward_scratch<T>;
   k.gates_backward = gates_backward<T>;
+  k.bias_gradients = bias_gradients<T>;
   k.matmul = matmul<T>;
   k.matmul_scratch = matmul_scratch<T>;
   k.round = round<T>;
+  k.add = add<Compute<T>>;
   return k;
 }
 

@@ -52,6 +52,10 @@ struct ForwardArgs {
   }
 };
 
+// Rows whose gradients of gates are summed up by themselves, for the gradients of the biases: adding such sums keeps the
+// rounding error of a long batch near that of a pairwise sum, and threads that have rows each need not wait for one another.
+constexpr int64_t kSummedRows = 16;
+
 template <class T>
 struct GatesBackwardArgs {
   const T* grad;               // [N, H], the gradient of hy
@@ -60,6 +64,7 @@ struct GatesBackwardArgs {
   Compute<T>* d_input_gates;   // [N, 3H], the gradient of W_ih x + b_ih
   Compute<T>* d_hidden_gates;  // [N, 3H], the gradient of W_hh h + b_hh
   Compute<T>* d_h;             // [N, H], the part of the gradient of h that does not pass through W_hh; or null
+  Compute<T>* sums;            // [ceil(N / kSummedRows), 4H], of the gradients of r | z | n | q; or null
   Compute<T>* d_b_ih;          // [3H] or null
   Compute<T>* d_b_hh;          // [3H] or null
   int64_t N, H;
@@ -109,8 +114,10 @@ struct CellKernels {
   void (*forward)(const ForwardArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
   int64_t (*forward_scratch)(int64_t N, int64_t I, int64_t H);
 
-  // Units of the state [begin, end).
+  // Rows of the batch [begin, end), where begin is a multiple of kSummedRows, and end as well or N.
   void (*gates_backward)(const GatesBackwardArgs<T>&, int64_t begin, int64_t end);
+  // The bias gradients of units [begin, end), of the sums of all rows.
+  void (*bias_gradients)(const GatesBackwardArgs<T>&, int64_t begin, int64_t end);
 
   // Rows of C, [begin, end); matmul_scratch(args) numbers of scratch.
   void (*matmul)(const MatmulArgs<T>&, int64_t begin, int64_t end, Compute<T>* scratch);
@@ -118,6 +125,8 @@ struct CellKernels {
 
   // to[i] = from[i], rounded to T, for i < count.
   void (*round)(const Compute<T>* from, int64_t count, T* to);
+  // to[i] += from[i] for i < count.
+  void (*add)(const Compute<T>* from, int64_t count, Compute<T>* to);
 };
 
 struct Kernels {

@@ -1,4 +1,4 @@
-// Copies: of operands in the order in which a tile reads them, in the compute type; of results from that type.
+// Copies: of operands in the order in which a tile reads them, in the compute type; of results from that type. And their sums.
 #pragma once
 
 // A matrix that lies transposed, in panels of R rows: dst[m / R * R * columns + k * R + m % R] = src[m + k * src_row] for
@@ -46,4 +46,11 @@ template <class T>
 void round(const Compute<T>* from, int64_t count, T* to) {
   constexpr int n = Vec<Compute<T>>::kLanes;
   for (int64_t i = 0; i < count; i += n) store_upto(to + i, load_upto(from + i, count - i), count - i);
+}
+
+template <class S>
+void add(const S* from, int64_t count, S* to) {
+  constexpr int n = Vec<S>::kLanes;
+  for (int64_t i = 0; i < count; i += n)
+    store_upto(to + i, load_upto(to + i, count - i) + load_upto(from + i, count - i), count - i);
 }
