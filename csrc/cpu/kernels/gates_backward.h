@@ -1,8 +1,9 @@
 // The pointwise part of the backward step, and the bias gradients with it: one pass over r, z, n, q, h and the gradient.
 #pragma once
 
-// Units whose sums are collected at a time: as many vectors of each gate as leave registers for what is computed.
-constexpr int kSummedVectors = GRU_EXT_VEC_BYTES == 64 ? 4 : 1;
+// Vectors of units at a time, 256 bytes of a row at every level: rows that are whole pages apart share a few lines of the
+// first-level cache, so that a line that is not used up at once is gone. With 64 bytes 2 to 7 times as long at H = 512.
+constexpr int kSummedVectors = 256 / GRU_EXT_VEC_BYTES;
 
 template <class S>
 struct GateSum {
@@ -57,8 +58,7 @@ void gates_backward(const GatesBackwardArgs<T>& p, int64_t begin, int64_t end) {
   for (int64_t n = begin; n < end; n += kSummedRows) {
     const int64_t rows_end = n + kSummedRows < end ? n + kSummedRows : end;
     int64_t j = 0;
-    if constexpr (kSummedVectors > 1)
-      for (; j + together <= p.H; j += together) gates_backward_rows<kSummedVectors>(p, n, rows_end, j, lanes);
+    for (; j + together <= p.H; j += together) gates_backward_rows<kSummedVectors>(p, n, rows_end, j, lanes);
     for (; j < p.H; j += lanes) gates_backward_rows<1>(p, n, rows_end, j, p.H - j);
   }
 }
