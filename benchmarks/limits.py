@@ -8,6 +8,7 @@ trains what torch's autograd takes for any operator.
 import ctypes
 import platform
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -82,30 +83,29 @@ class Limits:
 
     def bytes_per_us(self, size: int) -> float:
         """At which `size` bytes are read again and again, there and back, each thread reading its part."""
-        count = self._part(size)
-        if count not in self._bandwidths:
-            parts = [torch.ones(count) for _ in range(self.threads)]
-            with ThreadPoolExecutor(self.threads) as pool:
-                rates = pool.map(lambda part: self._library.gru_limits_read(part.data_ptr(), count, self.seconds), parts)
-                self._bandwidths[count] = sum(rates) / 1e6
-        return self._bandwidths[count]
+
+        def read(count: int) -> float:
+            memory = torch.ones(count)
+            return self._library.gru_limits_read(memory.data_ptr(), count, self.seconds)
+
+        return self._rate(self._bandwidths, size, read)
 
     def training_bytes_per_us(self, size: int) -> float:
         """At which `size` bytes are read, read back and copied again and again, each thread moving its part."""
-        count = self._part(size)
-        if count not in self._training:
-            parts = [(torch.ones(count), torch.empty(count)) for _ in range(self.threads)]
-            with ThreadPoolExecutor(self.threads) as pool:
-                rates = pool.map(
-                    lambda part: self._library.gru_limits_train(part[0].data_ptr(), part[1].data_ptr(), count, self.seconds),
-                    parts,
-                )
-                self._training[count] = sum(rates) / 1e6
-        return self._training[count]
 
-    def _part(self, size: int) -> int:
-        """Of a thread, in floats."""
-        return -(-size // self.threads // _STEP) * _STEP // 4
+        def train(count: int) -> float:
+            memory, copy = torch.ones(count), torch.empty(count)
+            return self._library.gru_limits_train(memory.data_ptr(), copy.data_ptr(), count, self.seconds)
+
+        return self._rate(self._training, size, train)
+
+    def _rate(self, known: dict[int, float], size: int, measure: Callable[[int], float]) -> float:
+        """Of all threads together, each with its part, by a function of the floats in it; measured once."""
+        count = -(-size // self.threads // _STEP) * _STEP // 4
+        if count not in known:
+            with ThreadPoolExecutor(self.threads) as pool:
+                known[count] = sum(pool.map(measure, [count] * self.threads)) / 1e6
+        return known[count]
 
     def memory_us(self, weights: int, trains: bool) -> float:
         """The time that so many weights take to be read in a step; in training to be read twice and copied once.
@@ -128,21 +128,23 @@ class Limits:
         memory = [(torch.ones(size), torch.empty(size)) for size in sizes]
         backwards = False
 
+        def read() -> None:
+            for weight, _ in memory[:: -1 if backwards else 1]:
+                self._pass(weight.data_ptr(), None, len(weight), backwards)
+
         def infer() -> None:
             nonlocal backwards
-            for weight, _ in reversed(memory) if backwards else memory:
-                self._pass(weight.data_ptr(), None, len(weight), backwards)
+            read()
             self._new_tensor()
             backwards = not backwards
 
         def train() -> list[torch.Tensor]:
             nonlocal backwards
-            for weight, _ in reversed(memory) if backwards else memory:
-                self._pass(weight.data_ptr(), None, len(weight), backwards)
+            read()
             self._autograd()
             backwards = not backwards
             gradients = []
-            for weight, same in reversed(memory) if backwards else memory:
+            for weight, same in memory[:: -1 if backwards else 1]:
                 gradients.append(torch.empty_like(weight) if self.memory_is_kept else same)
                 self._pass(weight.data_ptr(), gradients[-1].data_ptr(), len(weight), backwards)
             return gradients
