@@ -161,7 +161,8 @@ def _targets(runs: Sequence[Run]) -> Iterable[str]:
         f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
         f"the share of that limit that the target asks for: above 100 % the target is out of reach here. What comes on top of "
         f"the limit is a call, where the results have its time, and in training torch's autograd, as measured for one operator "
-        f"without arithmetic."
+        f"without arithmetic. The first three rules hold whole steps from Python to what is wanted of the products and of the "
+        f"reading in them, which `python -m benchmarks.products` measures: where that was done, its tables are below."
     )
     rows = []
     for run in targets.plain(runs):
