@@ -94,6 +94,7 @@ struct BackwardStep {
 
   // All rows, group by group.
   void groups(int64_t N, int64_t count, const WeightGrads<S, S>& sums) const {
+    if (count == 1) return rows(0, N, sums);
     const int64_t of_w_ih = 3 * H * I, of_w_hh = 3 * H * H, of_bias = 3 * H, size = of_w_ih + of_w_hh + 2 * of_bias;
     const Scratch<S> others((count - 1) * size);
     const auto sums_of = [&](int64_t group) {
@@ -109,7 +110,7 @@ struct BackwardStep {
         rows(group * length, std::min((group + 1) * length, N), sums_of(group));
     };
     // Many threads divide each group.
-    if (count == 1 || at::get_num_threads() > 2 * count || !worth_dividing(N * 3 * H * (I + H)))
+    if (at::get_num_threads() > 2 * count || !worth_dividing(N * 3 * H * (I + H)))
       compute(0, count);
     else
       at::parallel_for(0, count, /*grain_size=*/1, compute);
