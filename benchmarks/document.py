@@ -2,13 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from . import not_faster, plot, report, stored, targets
+from . import not_faster, plot, products, report, stored, targets
 from .peers import REFERENCE
+from .products import Products
 from .runner import Measured
 from .stored import OURS, Run
 from .targets import MET, Verdict
@@ -16,12 +17,16 @@ from .workloads import Mode
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+#: What `python -m benchmarks.products --json` wrote.
+PRODUCTS = RESULTS / "products"
 DOCUMENT = ROOT / "docs" / "performance.md"
 METHOD = Path(__file__).with_name("method.md")
 
 #: In README's table stands what lies between these two lines.
 README_BEGIN = "<!-- benchmarks: python -m benchmarks.document --readme -->"
 README_END = "<!-- benchmarks: end -->"
+
+_BUSY = "The machine was BUSY (load average {}): do not rely on these times."
 
 _README_SIZES = (
     (1, 3, 4),
@@ -44,25 +49,38 @@ _MODE_TITLES = {
 }
 
 
-def text(runs: Sequence[Run]) -> str:
+def load_products() -> list[Products]:
+    """All files of :data:`PRODUCTS`."""
+    return [products.load(path) for path in sorted(PRODUCTS.glob("*.json"))]
+
+
+def text(runs: Sequence[Run], shares: Sequence[Products]) -> str:
     """The whole document.
 
     Args:
         runs: in the order of :func:`benchmarks.stored.load_all`.
+        shares: of the products, of any machines.
     """
     parts = [METHOD.read_text().rstrip(), "## Results"]
     if not runs:
         parts.append("There are none yet.")
-    for machine, of_machine in groupby(runs, key=lambda run: f"{run.machine['cpu']}, {run.machine['cpus']} CPUs"):
+    for machine, of_machine in groupby(runs, key=lambda run: _title(run.machine)):
         group = list(of_machine)
+        of_products = [found for found in shares if _title(found.machine) == machine]
         parts.append(f"### {machine}")
         for run in group:
             parts += _run(run)
+        for found in of_products:
+            parts += _products(found)
         parts += [f"#### Where we are not faster: {machine}", *_not_faster(group)]
-        parts += [f"#### Targets: {machine}", *_targets(group)]
+        parts += [f"#### Targets: {machine}", *_targets(group, of_products)]
         notes = [path.read_text().strip() for run in group if (path := RESULTS / f"{run.name}.md").exists()]
         parts += [f"#### What forbids the rest: {machine}", *notes] if notes else []
     return "\n\n".join(parts) + "\n"
+
+
+def _title(machine: Mapping[str, Any]) -> str:
+    return f"{machine['cpu']}, {machine['cpus']} CPUs"
 
 
 def readme_table(runs: Iterable[Run]) -> str:
@@ -105,7 +123,7 @@ def _run(run: Run) -> Iterable[str]:
             f"{call}{run.limits['autograd_us']:.0f} us for one operator and its gradients."
         )
     if report.busy(about):
-        lines.append(f"The machine was BUSY (load average {about['load_average']}): do not rely on these times.")
+        lines.append(_BUSY.format(about["load_average"]))
     yield "\n".join(lines)
     pictures = [f"![{kind}](../benchmarks/results/{plot.file_name(run, kind)})" for kind in plot.kinds(run)]
     if pictures:
@@ -156,13 +174,26 @@ def _not_faster(runs: Sequence[Run]) -> Iterable[str]:
     yield _table(["run", "case", "gru_ext", "not faster than"], rows)
 
 
-def _targets(runs: Sequence[Run]) -> Iterable[str]:
+def _products(found: Products) -> Iterable[str]:
+    about = found.machine
+    yield f"#### Matrix products alone: float32, 1 thread{', level ' * bool(found.level)}{found.level}"
+    lines = [
+        f"[{found.name}.json](../benchmarks/results/products/{found.name}.json), by `python -m benchmarks.products`: gru_ext "
+        f"at level {about['gru_ext_level']}. Of a pass without autograd the share of the arithmetic units' rate, measured in "
+        f"turn with it; of one row that of the rate at which its weights can be read in its place."
+    ]
+    if report.busy(about):
+        lines.append(_BUSY.format(about["load_average"]))
+    yield "\n".join(lines)
+    yield from products.tables(found)
+
+
+def _targets(runs: Sequence[Run], shares: Sequence[Products]) -> Iterable[str]:
     yield (
         f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
         f"the share of that limit that the target asks for: above 100 % the target is out of reach here. What comes on top of "
         f"the limit is a call, where the results have its time, and in training torch's autograd, as measured for one operator "
-        f"without arithmetic. The first three rules hold whole steps from Python to what is wanted of the products and of the "
-        f"reading in them, which `python -m benchmarks.products` measures: where that was done, its tables are below."
+        f"without arithmetic."
     )
     rows = []
     for run in targets.plain(runs):
@@ -171,7 +202,14 @@ def _targets(runs: Sequence[Run]) -> Iterable[str]:
             rows += [_target_row(verdict, f"{verdict.case} {mode.value}{suffix}") for verdict in targets.ratios(run, mode)]
     if rows:
         yield _table(["case", "wanted", "reached", "most", "needs", ""], rows)
-    yield _table(["rule", "wanted", "met in", "", "elsewhere"], [_rule_row(rule, runs) for rule in targets.RULES])
+    of_shares = [
+        _rule_row(
+            rule.about, [verdict for found in shares if not found.level for verdict in rule.verdicts(found)], "{:.0%}".format
+        )
+        for rule in targets.SHARE_RULES
+    ]
+    of_ratios = [_rule_row(rule.about, list(rule.verdicts(runs)), "{:.2f}".format) for rule in targets.RULES]
+    yield _table(["rule", "wanted", "met in", "", "elsewhere"], of_shares + of_ratios)
 
 
 def _target_row(verdict: Verdict, name: str) -> list[str]:
@@ -180,11 +218,9 @@ def _target_row(verdict: Verdict, name: str) -> list[str]:
     return [name, f"{verdict.wanted:g}", f"{verdict.reached:.2f}", most, needs, verdict.word]
 
 
-def _rule_row(rule: targets.Rule, runs: Sequence[Run]) -> list[str]:
-    verdicts = list(rule.verdicts(runs))
+def _rule_row(about: str, verdicts: Sequence[Verdict], show: Callable[[float], str]) -> list[str]:
     if not verdicts:
-        return [rule.about, "", "", "not measured", ""]
-    show = "{:.0%}".format if rule.unit == "share" else "{:.2f}".format
+        return [about, "", "", "not measured", ""]
     others = [verdict for verdict in verdicts if verdict.word != MET]
     names = [
         f"{verdict.case} {show(verdict.reached)}" + (f" ({verdict.word})" if verdict.word == targets.OUT_OF_REACH else "")
@@ -192,7 +228,7 @@ def _rule_row(rule: targets.Rule, runs: Sequence[Run]) -> list[str]:
     ]
     words = {verdict.word for verdict in others}
     word = MET if not words else targets.MISSED if targets.MISSED in words else targets.OUT_OF_REACH
-    return [rule.about, show(verdicts[0].wanted), f"{len(verdicts) - len(others)} of {len(verdicts)}", word, "; ".join(names)]
+    return [about, show(verdicts[0].wanted), f"{len(verdicts) - len(others)} of {len(verdicts)}", word, "; ".join(names)]
 
 
 def _bytes(size: int) -> str:
@@ -212,7 +248,7 @@ def main() -> int:
         print(readme_table(runs))
         return 0
     plot.write(runs, RESULTS)
-    DOCUMENT.write_text(text(runs))
+    DOCUMENT.write_text(text(runs, load_products()))
     return 0
 
 

@@ -8,25 +8,86 @@ compared takes turns.
 """
 
 import argparse
+import json
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 
 import gru_ext
 
-from . import environment
+from . import environment, machine
 from .cases import Call
 from .limits import OPERATIONS, Limits, why_unavailable
 from .report import spread
-from .runner import quartiles
+from .runner import Quartiles, quartiles
 from .stream.blocks import interleaved, mean_us
+
+#: Goes up when a reader of the JSON has to change.
+FORMAT = 1
 
 #: N, I, H: all of the grid with N >= 64 and H >= 128.
 SIZES = ((64, 512, 512), (256, 512, 512), (1000, 200, 200), (1024, 128, 128), (3200, 200, 200))
 #: H = I: of single rows, all of the grid whose weights are in a cache farther than the second.
 SINGLE_ROWS = (256, 512, 1024)
+
+PASSES = ("forward", "backward")
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Of the arithmetic units' rate, in one pass: the products, and the whole pass."""
+
+    products: Quartiles
+    whole: Quartiles
+
+
+@dataclass(frozen=True)
+class Products:
+    """What one run of this command found on one machine.
+
+    `passes` has for each size, as N x I x H, the shares of each of :data:`PASSES`; `reading`, by 1 x H x H, the part of the
+    time of one row in which its weights could be read.
+    """
+
+    name: str
+    machine: Mapping[str, Any]
+    passes: Mapping[str, Mapping[str, Shares]]
+    reading: Mapping[str, Quartiles]
+
+    @property
+    def level(self) -> str:
+        """That all was held to; empty: the best that the processor has."""
+        return environment.level_of(self.machine["environment"])
+
+
+def load(path: Path) -> Products:
+    """Reads what this command wrote.
+
+    Raises:
+        ValueError: the file is of another format.
+    """
+    content = json.loads(path.read_text())
+    if content.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected shares of format {FORMAT}, got {content.get('format')!r}")
+    passes = {
+        size: {name: Shares(*(Quartiles(**shares[part]) for part in ("products", "whole"))) for name, shares in found.items()}
+        for size, found in content["passes"].items()
+    }
+    reading = {size: Quartiles(**share) for size, share in content["reading"].items()}
+    return Products(path.stem, content["machine"], passes, reading)
+
+
+def save(found: Products, path: Path) -> None:
+    """Writes what :func:`load` reads; the name is the file's."""
+    content = {"format": FORMAT, **asdict(found)}
+    del content["name"]
+    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _calls(n: int, inputs: int, hidden: int) -> dict[str, Call]:
@@ -42,23 +103,23 @@ def _calls(n: int, inputs: int, hidden: int) -> dict[str, Call]:
     }
 
 
-def shares(n: int, inputs: int, hidden: int, rounds: int, limits: Limits) -> dict[str, tuple[list[float], list[float]]]:
-    """For each pass the share of the rate in each round: of the products, and of the whole pass."""
+def shares(n: int, inputs: int, hidden: int, rounds: int, limits: Limits) -> dict[str, Shares]:
+    """Of each pass."""
     less = inputs // 4 // 16 * 16
     means = {(name, size): mean_us(call) for size in (less, inputs) for name, call in _calls(n, size, hidden).items()}
     times = interleaved({**means, "operations": limits.block_us}, rounds)
     found = {}
-    for name, products in (("forward", 1), ("backward", 2)):
+    for name, products in zip(PASSES, (1, 2), strict=True):
         per_input = products * 2 * n * 3 * hidden  # operations for each number of a row
         at_rate = [per_input / OPERATIONS * us for us in times["operations"]]  # microseconds
         rounds_of = list(zip(at_rate, times[name, less], times[name, inputs], strict=True))
         of_products = [us * (inputs - less) / (more - fewer) for us, fewer, more in rounds_of]
-        found[name] = of_products, [us * (inputs + hidden) / more for us, _, more in rounds_of]
+        found[name] = Shares(quartiles(of_products), quartiles([us * (inputs + hidden) / more for us, _, more in rounds_of]))
     return found
 
 
-def share_of_reading(hidden: int, rounds: int, limits: Limits) -> list[float]:
-    """For each round the part of the time of one row, without that of a call, in which its weights could be read."""
+def share_of_reading(hidden: int, rounds: int, limits: Limits) -> Quartiles:
+    """The part of the time of one row, without that of a call, in which its weights could be read."""
 
     def step(inputs: int, units: int) -> Call:
         cell, x, h = gru_ext.GRUCell(inputs, units), torch.randn(1, inputs), torch.randn(1, units)
@@ -73,31 +134,64 @@ def share_of_reading(hidden: int, rounds: int, limits: Limits) -> list[float]:
     with torch.inference_mode():
         times = interleaved({name: mean_us(call) for name, call in steps.items()}, rounds)
     rounds_of = zip(*(times[name] for name in steps), strict=True)
-    return [(reading - none) / (whole - least) for reading, none, whole, least in rounds_of]
+    return quartiles([(reading - none) / (whole - least) for reading, none, whole, least in rounds_of])
+
+
+PASSES_HEAD = "| N x I x H | products, forward | whole forward | products, backward | whole backward |\n|---|---|---|---|---|"
+READING_HEAD = "| 1 x H x H | reading of the weights |\n|---|---|"
+
+
+def passes_row(size: str, found: Mapping[str, Shares]) -> str:
+    """Of the table that begins with PASSES_HEAD."""
+    parts = (part for name in PASSES for part in (found[name].products, found[name].whole))
+    return f"| {size} | {' | '.join(map(_percent, parts))} |"
+
+
+def reading_row(size: str, share: Quartiles) -> str:
+    """Of the table that begins with READING_HEAD."""
+    return f"| {size} | {_percent(share)} |"
+
+
+def _percent(share: Quartiles) -> str:
+    return spread(share, "{:.0%}".format)
+
+
+def tables(found: Products) -> tuple[str, str]:
+    """Of the passes, and of single rows, as Markdown."""
+    passes = [PASSES_HEAD, *(passes_row(size, shares) for size, shares in found.passes.items())]
+    reading = [READING_HEAD, *(reading_row(size, share) for size, share in found.reading.items())]
+    return "\n".join(passes), "\n".join(reading)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.products", description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=["x".join(map(str, size)) for size in SIZES], help="N x I x H")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the shares there")
     environment.add_arguments(parser)
     arguments = parser.parse_args()
+    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
+        parser.error(f"--json: there is no folder {arguments.json.absolute().parent}")
     environment.restart_with(environment.wanted(arguments), sys.argv[1:], "benchmarks.products")
     reason = why_unavailable(torch.float32)
     if reason:
         parser.exit(2, f"not available: {reason}\n")
     torch.set_num_threads(1)
     limits = Limits(threads=1, level=environment.level_of(os.environ))
-    print("| N x I x H | products, forward | whole forward | products, backward | whole backward |")
-    print("|---|---|---|---|---|")
+    about = machine.describe()
+    passes: dict[str, dict[str, Shares]] = {}
+    reading: dict[str, Quartiles] = {}
+    print(PASSES_HEAD)
     for size in arguments.sizes:
-        found = shares(*map(int, size.split("x")), arguments.rounds, limits)
-        cells = [spread(quartiles(part), "{:.0%}".format) for of_pass in found.values() for part in of_pass]
-        print(f"| {size} | {' | '.join(cells)} |", flush=True)
-    print("\n| 1 x H x H | reading of the weights |\n|---|---|")
+        passes[size] = shares(*map(int, size.split("x")), arguments.rounds, limits)
+        print(passes_row(size, passes[size]), flush=True)
+    print(f"\n{READING_HEAD}")
     for hidden in SINGLE_ROWS:
-        share = quartiles(share_of_reading(hidden, arguments.rounds, limits))
-        print(f"| 1x{hidden}x{hidden} | {spread(share, '{:.0%}'.format)} |", flush=True)
+        name = f"1x{hidden}x{hidden}"
+        reading[name] = share_of_reading(hidden, arguments.rounds, limits)
+        print(reading_row(name, reading[name]), flush=True)
+    if arguments.json is not None:
+        save(Products(arguments.json.stem, about, passes, reading), arguments.json)
 
 
 if __name__ == "__main__":

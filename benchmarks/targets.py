@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from .products import Products
 from .runner import Measured, Result
 from .stored import PEERS, Run
 from .workloads import Mode
@@ -63,11 +64,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Rule:
-    """A target for many cases: `verdicts` finds them in all runs of one machine. `unit` is that of its numbers."""
+    """A target for many cases: `verdicts` finds them in all runs of one machine."""
 
     about: str
-    unit: str
     verdicts: Callable[[Sequence[Run]], Iterable[Verdict]]
+
+
+@dataclass(frozen=True)
+class ShareRule:
+    """A target for shares of what the machine can do: `verdicts` finds them in what one run of the products found."""
+
+    about: str
+    verdicts: Callable[[Products], Iterable[Verdict]]
 
 
 def size_of(result: Result) -> Optional[Size]:
@@ -115,17 +123,6 @@ def _single_steps(runs: Sequence[Run], modes: Sequence[Mode]) -> Iterable[tuple[
                 size = size_of(result)
                 if size is not None:
                     yield run, result, ours, size
-
-
-def _shares(modes: Sequence[Mode], least: float, applies: Callable[[Size], bool]) -> Callable[[Sequence[Run]], list[Verdict]]:
-    def verdicts(runs: Sequence[Run]) -> list[Verdict]:
-        return [
-            Verdict(_name(run, result), least, result.limit / ours.microseconds.median)
-            for run, result, ours, size in _single_steps(runs, modes)
-            if result.limit is not None and applies(size)
-        ]
-
-    return verdicts
 
 
 def _against(
@@ -183,27 +180,29 @@ def _packs(name: str) -> bool:
     return PEERS[name].packs
 
 
-def _many_rows(size: Size) -> bool:
-    return size[0] >= 64 and size[2] >= 128
+def _of_pass(name: str, least: float) -> Callable[[Products], list[Verdict]]:
+    return lambda found: [Verdict(size, least, passes[name].products.median) for size, passes in found.passes.items()]
 
+
+def _of_reading(least: float) -> Callable[[Products], list[Verdict]]:
+    return lambda found: [Verdict(size, least, share.median) for size, share in found.reading.items()]
+
+
+SHARE_RULES = (
+    ShareRule("products of the forward pass, N >= 64, H >= 128: share of the arithmetic", _of_pass("forward", 0.85)),
+    ShareRule("products of the backward pass, N >= 64, H >= 128: share of the arithmetic", _of_pass("backward", 0.8)),
+    ShareRule("one row, H >= 256: share of the rate at which its weights can be read", _of_reading(0.85)),
+)
 
 RULES = (
-    Rule("whole step, forward, N >= 64, H >= 128: share of the arithmetic", "share", _shares(_STEPS[:1], 0.85, _many_rows)),
-    Rule("whole step, both passes, N >= 64, H >= 128: share of the arithmetic", "share", _shares(_STEPS[1:], 0.8, _many_rows)),
-    Rule(
-        "whole step, forward, N = 1, H >= 256: share of the rate at which the weights can be read",
-        "share",
-        _shares(_STEPS[:1], 0.85, lambda size: size[0] == 1 and size[2] >= 256),
-    ),
-    Rule("ahead of the best that leaves weights as they are", "ratio", _against(_STEPS, 1, lambda name: not _packs(name))),
-    Rule("level with the best that packs weights beforehand", "ratio", _against(_STEPS[:1], 0.95, _packs)),
+    Rule("ahead of the best that leaves weights as they are", _against(_STEPS, 1, lambda name: not _packs(name))),
+    Rule("level with the best that packs weights beforehand", _against(_STEPS[:1], 0.95, _packs)),
     Rule(
         "training ahead of JAX, N * H >= 2000",
-        "ratio",
         _against(_STEPS[1:], 1, lambda name: name == "jax", lambda size: size[0] * size[2] >= 2000),
     ),
-    Rule("two threads against one, N * H >= 64 * 256", "ratio", _two_threads(1.8, lambda size: size[0] * size[2] >= 64 * 256)),
-    Rule("two threads against one, N = 1, H >= 512", "ratio", _two_threads(1.6, lambda size: size[0] == 1 and size[2] >= 512)),
-    Rule("level avx2 for both: not slower beyond the spread", "ratio", _at_level("avx2")),
-    Rule("level default for both: not slower beyond the spread", "ratio", _at_level("default")),
+    Rule("two threads against one, N * H >= 64 * 256", _two_threads(1.8, lambda size: size[0] * size[2] >= 64 * 256)),
+    Rule("two threads against one, N = 1, H >= 512", _two_threads(1.6, lambda size: size[0] == 1 and size[2] >= 512)),
+    Rule("level avx2 for both: not slower beyond the spread", _at_level("avx2")),
+    Rule("level default for both: not slower beyond the spread", _at_level("default")),
 )

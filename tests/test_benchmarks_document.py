@@ -16,6 +16,7 @@ sys.path.append(str(ROOT))
 from benchmarks import document, machine, not_faster, plot, report, stored, targets  # noqa: E402
 from benchmarks.environment import LEVELS, MEMORY  # noqa: E402
 from benchmarks.peers import REFERENCE  # noqa: E402
+from benchmarks.products import Products, Shares  # noqa: E402
 from benchmarks.runner import Measured, Options, Quartiles, Result, Skipped  # noqa: E402
 from benchmarks.selection import Case  # noqa: E402
 from benchmarks.stored import OURS, Run  # noqa: E402
@@ -58,7 +59,7 @@ def _verdicts(about: str, *runs: Run) -> list[tuple[str, float, str]]:
 
 
 def test_document_is_what_the_stored_results_give() -> None:
-    expected = document.text(stored.load_all(document.RESULTS))
+    expected = document.text(stored.load_all(document.RESULTS), document.load_products())
     assert document.DOCUMENT.read_text() == expected, "run python -m benchmarks.document"
 
 
@@ -150,9 +151,36 @@ def test_levels_count_what_is_slower_beyond_the_spread() -> None:
     assert _verdicts("level default", _run(results, **LEVELS["avx2"])) == []
 
 
-def test_share_of_the_limit() -> None:
-    run = _run([_result((64, 512, 512), Mode.INFERENCE, {OURS: 2.0}, limit=45)])
-    assert _verdicts("whole step, forward, N >= 64", run) == [("grid 64x512x512 inference", 0.9, MET)]
+def _products(forward: float, backward: float, reading: float, **environment: str) -> Products:
+    def quartiles(value: float) -> Quartiles:
+        return Quartiles(value - 0.01, value, value + 0.01)
+
+    about = {**machine.describe(), "environment": environment, "load_average": 0.0}
+    passes = {"forward": Shares(quartiles(forward), quartiles(0.5)), "backward": Shares(quartiles(backward), quartiles(0.6))}
+    return Products("some-products", about, {"64x512x512": passes}, {"1x256x256": quartiles(reading)})
+
+
+def test_shares_of_products_and_of_reading() -> None:
+    found = _products(forward=0.85, backward=0.79, reading=0.9)
+    verdicts = [verdict for rule in targets.SHARE_RULES for verdict in rule.verdicts(found)]
+    assert [(verdict.case, verdict.wanted, verdict.reached, verdict.word) for verdict in verdicts] == [
+        ("64x512x512", 0.85, 0.85, MET),
+        ("64x512x512", 0.8, 0.79, MISSED),
+        ("1x256x256", 0.85, 0.9, MET),
+    ]
+
+
+def test_document_has_the_shares_of_its_machine() -> None:
+    run = _run([])
+    at_level = _products(0.1, 0.2, 0.3, **LEVELS["avx2"])
+    text = document.text([run], [_products(0.85, 0.79, 0.9), at_level])
+    assert "| 64x512x512 | 85% (84% to 86%) | 50% (49% to 51%) | 79% (78% to 80%) | 60% (59% to 61%) |" in text
+    assert "| 1x256x256 | 90% (89% to 91%) |" in text
+    assert "float32, 1 thread, level avx2" in text and "| 1x256x256 | 30% (29% to 31%) |" in text
+    # What is wanted is wanted of the best level.
+    assert "share of the arithmetic | 80% | 0 of 1 | MISSED | 64x512x512 79% |" in text
+    elsewhere = Products("other", {**at_level.machine, "cpu": "another"}, at_level.passes, at_level.reading)
+    assert "of the arithmetic |  |  | not measured |  |" in document.text([run], [elsewhere])
 
 
 # Where ours is not faster
@@ -167,7 +195,7 @@ def test_not_faster_names_everyone_ahead_beyond_the_spread() -> None:
 
 
 def test_document_of_results_that_a_test_made() -> None:
-    text = document.text([_run([_result((1, 256, 256), Mode.INFERENCE, {OURS: 2.4, "onednn": 2.5}, limit=40)])])
+    text = document.text([_run([_result((1, 256, 256), Mode.INFERENCE, {OURS: 2.4, "onednn": 2.5}, limit=40)])], [])
     assert "| grid 1x256x256 | 100 | 2.40 (2.38 to 2.42) | 96% | 2.50 |" in text
     assert "| grid 1x256x256 inference | 3 | 2.40 | 2.5 | 120% | out of reach here |" in text
     assert "| float32, 1 thread | grid 1x256x256 inference | 2.40 (2.38 to 2.42) | onednn 2.50 |" in text

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ sys.path.append(str(ROOT))
 
 from benchmarks import products  # noqa: E402
 from benchmarks.limits import OPERATIONS, Limits  # noqa: E402
+from benchmarks.runner import quartiles  # noqa: E402
 
 pytestmark = [
     pytest.mark.compiled,
@@ -40,20 +42,35 @@ def test_shares_are_of_what_a_larger_input_adds(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(products, "interleaved", given)
     found = products.shares(10, 64, 8, rounds=2, limits=Limits(1, seconds=0.001))
-    assert found["forward"][0] == pytest.approx([0.5, 0.75])
-    assert found["backward"][0] == pytest.approx([1, 1])
-    assert found["backward"][1] == pytest.approx([0.96 * 72 / times["backward", 64][0], 1.92 * 72 / times["backward", 64][1]])
+    whole = [0.96 * 72 / times["backward", 64][0], 1.92 * 72 / times["backward", 64][1]]
+    for actual, of_rounds in (
+        (found["forward"].products, [0.5, 0.75]),
+        (found["backward"].products, [1, 1]),
+        (found["backward"].whole, whole),
+    ):
+        assert astuple(actual) == pytest.approx(astuple(quartiles(of_rounds)))
 
 
 def test_reading_is_held_against_what_a_step_takes_longer_than_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     times = {"reading": [11.0], "no reading": [1.0], "step": [22.0], "least step": [2.0]}
     monkeypatch.setattr(products, "interleaved", lambda means, rounds: {name: times[name] for name in means})
-    assert products.share_of_reading(8, rounds=1, limits=Limits(1, seconds=0.001)) == [0.5]
+    assert products.share_of_reading(8, rounds=1, limits=Limits(1, seconds=0.001)).median == 0.5
 
 
-def test_prints_both_tables() -> None:
-    command = [sys.executable, "-m", "benchmarks.products", "--sizes", "8x32x16", "--rounds", "1"]
+def test_prints_both_tables_and_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "of-this-machine.json"
+    command = [sys.executable, "-m", "benchmarks.products", "--sizes", "8x32x16", "--rounds", "1", "--json", path]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(r"^\| 8x32x16 (\| -?\d+% \(.*\) ){4}\|$", printed, re.MULTILINE), printed
     for hidden in products.SINGLE_ROWS:
         assert re.search(rf"^\| 1x{hidden}x{hidden} \| \d+% ", printed, re.MULTILINE), printed
+    found = products.load(path)
+    assert "\n\n".join(products.tables(found)) == printed.rstrip()
+    assert (found.name, found.machine["threads"], found.level) == ("of-this-machine", 1, "")
+
+
+def test_other_formats_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"format": 0}')
+    with pytest.raises(ValueError, match=f"expected shares of format {products.FORMAT}, got 0"):
+        products.load(path)
