@@ -66,6 +66,7 @@ FAULTS = {
     "half of the lanes not added": ("lane_sums.h", "EveryOther<block, n, 1>", "EveryOther<block, n, 0>", "default"),
     "the last of an odd row not paired with zero": ("bf16_operands.h", "if (K % 2 != 0) numbers[K].bits = 0;", "", "wide_dot"),
     "a number paired with itself": ("bf16_operands.h", "pairs(bits(k), bits(k + 1))", "pairs(bits(k), bits(k))", "wide_dot"),
+    "every other block of units left out": ("forward.h", "from_begin += most_units", "from_begin += 2 * most_units", "default"),
     "units from the wrong end": ("forward.h", "begin + last - from_begin", "last - from_begin", "default"),
     "columns next to each other": ("tile.h", "{a + k * column, column}", "{a + k, column}", "default"),
     "short products of seven terms as eight": ("tile.h", "if (count == R)", "if (count == R || count == 7)", "default"),
