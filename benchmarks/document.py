@@ -7,18 +7,21 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from . import not_faster, plot, products, report, stored, targets
+from . import not_faster, plot, products, report, stored, targets, threads
 from .peers import REFERENCE
 from .products import Products
 from .runner import Measured
 from .stored import OURS, Run
 from .targets import MET, Verdict
+from .threads import Speedups
 from .workloads import Mode
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 #: What `python -m benchmarks.products --json` wrote.
 PRODUCTS = RESULTS / "products"
+#: What `python -m benchmarks.threads --json` wrote.
+THREADS = RESULTS / "threads"
 DOCUMENT = ROOT / "docs" / "performance.md"
 METHOD = Path(__file__).with_name("method.md")
 
@@ -54,12 +57,18 @@ def load_products() -> list[Products]:
     return [products.load(path) for path in sorted(PRODUCTS.glob("*.json"))]
 
 
-def text(runs: Sequence[Run], shares: Sequence[Products]) -> str:
+def load_speedups() -> list[Speedups]:
+    """All files of :data:`THREADS`."""
+    return [threads.load(path) for path in sorted(THREADS.glob("*.json"))]
+
+
+def text(runs: Sequence[Run], shares: Sequence[Products], speedups: Sequence[Speedups]) -> str:
     """The whole document.
 
     Args:
         runs: in the order of :func:`benchmarks.stored.load_all`.
         shares: of the products, of any machines.
+        speedups: by a second thread, of any machines.
     """
     parts = [METHOD.read_text().rstrip(), "## Results"]
     if not runs:
@@ -67,13 +76,15 @@ def text(runs: Sequence[Run], shares: Sequence[Products]) -> str:
     for machine, of_machine in groupby(runs, key=lambda run: _title(run.machine)):
         group = list(of_machine)
         of_products = [found for found in shares if _title(found.machine) == machine]
+        of_threads = [found for found in speedups if _title(found.machine) == machine]
         parts.append(f"### {machine}")
         for run in group:
             parts += _run(run)
         for found in of_products:
             parts += _products(found)
+        parts += _speedups(of_threads)
         parts += [f"#### Where we are not faster: {machine}", *_not_faster(group)]
-        parts += [f"#### Targets: {machine}", *_targets(group, of_products)]
+        parts += [f"#### Targets: {machine}", *_targets(group, of_products, of_threads)]
         notes = [path.read_text().strip() for run in group if (path := RESULTS / f"{run.name}.md").exists()]
         parts += [f"#### What forbids the rest: {machine}", *notes] if notes else []
     return "\n\n".join(parts) + "\n"
@@ -188,7 +199,21 @@ def _products(found: Products) -> Iterable[str]:
     yield from products.tables(found)
 
 
-def _targets(runs: Sequence[Run], shares: Sequence[Products]) -> Iterable[str]:
+def _speedups(runs: Sequence[Speedups]) -> Iterable[str]:
+    if not runs:
+        return
+    yield f"#### A second thread: float32, {threads.THREADS} threads against one"
+    names = dict.fromkeys(name for found in runs for name in found.cases)
+    links = ", ".join(f"[{found.name}.json](../benchmarks/results/threads/{found.name}.json)" for found in runs)
+    lines = [f"{links}, by `python -m benchmarks.threads`: the time of one thread over that of {threads.THREADS}, in turn."]
+    lines += [_BUSY.format(found.machine["load_average"]) for found in runs if report.busy(found.machine)]
+    yield "\n".join(lines)
+    heads = [f"freed memory {found.memory}" if found.memory else "memory as the C library has it" for found in runs]
+    rows = [[name, *(report.spread(found.cases[name]) if name in found.cases else "" for found in runs)] for name in names]
+    yield _table(["case", *heads], rows)
+
+
+def _targets(runs: Sequence[Run], shares: Sequence[Products], speedups: Sequence[Speedups]) -> Iterable[str]:
     yield (
         f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
         f"the share of that limit that the target asks for: above 100 % the target is out of reach here. What comes on top of "
@@ -209,7 +234,11 @@ def _targets(runs: Sequence[Run], shares: Sequence[Products]) -> Iterable[str]:
         for rule in targets.SHARE_RULES
     ]
     of_ratios = [_rule_row(rule.about, list(rule.verdicts(runs)), "{:.2f}".format) for rule in targets.RULES]
-    yield _table(["rule", "wanted", "met in", "", "elsewhere"], of_shares + of_ratios)
+    of_threads = [
+        _rule_row(rule.about, [verdict for found in speedups for verdict in rule.verdicts(found)], "{:.2f}".format)
+        for rule in targets.THREAD_RULES
+    ]
+    yield _table(["rule", "wanted", "met in", "", "elsewhere"], of_shares + of_ratios + of_threads)
 
 
 def _target_row(verdict: Verdict, name: str) -> list[str]:
@@ -248,7 +277,7 @@ def main() -> int:
         print(readme_table(runs))
         return 0
     plot.write(runs, RESULTS)
-    DOCUMENT.write_text(text(runs, load_products()))
+    DOCUMENT.write_text(text(runs, load_products(), load_speedups()))
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Optional
 from .products import Products
 from .runner import Measured, Result
 from .stored import PEERS, Run
+from .threads import THREADS, Speedups
 from .workloads import Mode
 
 #: Where the ratios below come from: 85 to 95 % of that machine's limits against the times that nn.GRUCell took on it.
@@ -76,6 +77,14 @@ class ShareRule:
 
     about: str
     verdicts: Callable[[Products], Iterable[Verdict]]
+
+
+@dataclass(frozen=True)
+class ThreadRule:
+    """A target for a second thread: `verdicts` finds them in what one run with and without it found."""
+
+    about: str
+    verdicts: Callable[[Speedups], Iterable[Verdict]]
 
 
 def size_of(result: Result) -> Optional[Size]:
@@ -143,24 +152,6 @@ def _against(
     return verdicts
 
 
-def _two_threads(least: float, applies: Callable[[Size], bool]) -> Callable[[Sequence[Run]], list[Verdict]]:
-    """Our time on one thread over that on two: from two runs, so that drifts of the machine between them are in it."""
-
-    def verdicts(runs: Sequence[Run]) -> list[Verdict]:
-        found = []
-        alone = {(run.memory, result.case.name): ours for run, result, ours, _ in _single_steps(runs, _STEPS)}
-        for run in runs:
-            for mode in _STEPS if run.dtype == "float32" and run.threads == 2 and not run.level else ():
-                for result, _, ours in run.measured(mode):
-                    size, before = size_of(result), alone.get((run.memory, result.case.name))
-                    if before is not None and size is not None and applies(size):
-                        ratio = before.microseconds.median / ours.microseconds.median
-                        found.append(Verdict(_name(run, result), least, ratio, _most(run, result, before)))
-        return found
-
-    return verdicts
-
-
 def _at_level(level: str) -> Callable[[Sequence[Run]], list[Verdict]]:
     def verdicts(runs: Sequence[Run]) -> list[Verdict]:
         cases = ((run, case) for run in runs if run.level == level for mode in Mode for case in run.measured(mode))
@@ -194,6 +185,24 @@ SHARE_RULES = (
     ShareRule("one row, H >= 256: share of the rate at which its weights can be read", _of_reading(0.85)),
 )
 
+
+def _second_thread(least: float, one_row: bool) -> Callable[[Speedups], list[Verdict]]:
+    def verdicts(found: Speedups) -> list[Verdict]:
+        suffix = f", freed memory {found.memory}" if found.memory else ""
+        return [
+            Verdict(f"{name}{suffix}", least, ratio.median)
+            for name, ratio in found.cases.items()
+            if name.startswith("grid 1x") == one_row
+        ]
+
+    return verdicts
+
+
+THREAD_RULES = (
+    ThreadRule(f"{THREADS} threads against one, N * H >= 64 * 256", _second_thread(1.8, one_row=False)),
+    ThreadRule(f"{THREADS} threads against one, N = 1, H >= 512", _second_thread(1.6, one_row=True)),
+)
+
 RULES = (
     Rule("ahead of the best that leaves weights as they are", _against(_STEPS, 1, lambda name: not _packs(name))),
     Rule("level with the best that packs weights beforehand", _against(_STEPS[:1], 0.95, _packs)),
@@ -201,8 +210,6 @@ RULES = (
         "training ahead of JAX, N * H >= 2000",
         _against(_STEPS[1:], 1, lambda name: name == "jax", lambda size: size[0] * size[2] >= 2000),
     ),
-    Rule("two threads against one, N * H >= 64 * 256", _two_threads(1.8, lambda size: size[0] * size[2] >= 64 * 256)),
-    Rule("two threads against one, N = 1, H >= 512", _two_threads(1.6, lambda size: size[0] == 1 and size[2] >= 512)),
     Rule("level avx2 for both: not slower beyond the spread", _at_level("avx2")),
     Rule("level default for both: not slower beyond the spread", _at_level("default")),
 )

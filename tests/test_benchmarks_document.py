@@ -21,6 +21,7 @@ from benchmarks.runner import Measured, Options, Quartiles, Result, Skipped  # n
 from benchmarks.selection import Case  # noqa: E402
 from benchmarks.stored import OURS, Run  # noqa: E402
 from benchmarks.targets import MET, MISSED, OUT_OF_REACH  # noqa: E402
+from benchmarks.threads import Speedups  # noqa: E402
 from benchmarks.workloads import Mode, Workload, cell  # noqa: E402
 
 
@@ -59,7 +60,7 @@ def _verdicts(about: str, *runs: Run) -> list[tuple[str, float, str]]:
 
 
 def test_document_is_what_the_stored_results_give() -> None:
-    expected = document.text(stored.load_all(document.RESULTS), document.load_products())
+    expected = document.text(stored.load_all(document.RESULTS), document.load_products(), document.load_speedups())
     assert document.DOCUMENT.read_text() == expected, "run python -m benchmarks.document"
 
 
@@ -133,12 +134,28 @@ def test_training_is_allowed_the_time_of_autograd() -> None:
         assert [word for _, _, word in _verdicts("leaves weights as they are", run)] == [of_rival]
 
 
-def test_two_threads_are_compared_with_one() -> None:
-    one = _run([_result((64, 512, 512), Mode.INFERENCE, {OURS: 1.0}), _result((1, 64, 64), Mode.INFERENCE, {OURS: 1.0})])
-    two = _run([_result((64, 512, 512), Mode.INFERENCE, {OURS: 1.5}, limit=60)], threads=2)
-    # 100 us on one thread and at least 60 on two: no more than 1.67 times, where 1.8 is wanted.
-    assert _verdicts("N * H >= 64 * 256", one, two) == [("grid 64x512x512 inference", 1.5, OUT_OF_REACH)]
-    assert _verdicts("N * H >= 64 * 256", one) == []
+def _speedups(**environment: str) -> Speedups:
+    about = {**machine.describe(), "environment": environment, "load_average": 0.0}
+    cases = {"grid 64x512x512 inference": Quartiles(1.8, 1.9, 2.0), "grid 1x512x512 training": Quartiles(1.4, 1.5, 1.6)}
+    return Speedups("some-speedups", about, cases)
+
+
+def test_a_second_thread() -> None:
+    verdicts = [verdict for rule in targets.THREAD_RULES for verdict in rule.verdicts(_speedups(**MEMORY["kept"]))]
+    assert [(verdict.case, verdict.wanted, verdict.reached, verdict.word) for verdict in verdicts] == [
+        ("grid 64x512x512 inference, freed memory kept", 1.8, 1.9, MET),
+        ("grid 1x512x512 training, freed memory kept", 1.6, 1.5, MISSED),
+    ]
+
+
+def test_document_has_the_speedups_of_its_machine() -> None:
+    text = document.text([_run([])], [], [_speedups(), _speedups(**MEMORY["kept"])])
+    assert "| case | memory as the C library has it | freed memory kept |" in text
+    assert "| grid 64x512x512 inference | 1.90 (1.80 to 2.00) | 1.90 (1.80 to 2.00) |" in text
+    assert "N = 1, H >= 512 | 1.60 | 0 of 2 | MISSED | grid 1x512x512 training 1.50; grid 1x512x512 training, freed" in text
+    elsewhere = Speedups("other", {**_speedups().machine, "cpu": "another"}, _speedups().cases)
+    text = document.text([_run([])], [], [elsewhere])
+    assert "A second thread" not in text and "N = 1, H >= 512 |  |  | not measured |  |" in text
 
 
 def test_levels_count_what_is_slower_beyond_the_spread() -> None:
@@ -173,14 +190,14 @@ def test_shares_of_products_and_of_reading() -> None:
 def test_document_has_the_shares_of_its_machine() -> None:
     run = _run([])
     at_level = _products(0.1, 0.2, 0.3, **LEVELS["avx2"])
-    text = document.text([run], [_products(0.85, 0.79, 0.9), at_level])
+    text = document.text([run], [_products(0.85, 0.79, 0.9), at_level], [])
     assert "| 64x512x512 | 85% (84% to 86%) | 50% (49% to 51%) | 79% (78% to 80%) | 60% (59% to 61%) |" in text
     assert "| 1x256x256 | 90% (89% to 91%) |" in text
     assert "float32, 1 thread, level avx2" in text and "| 1x256x256 | 30% (29% to 31%) |" in text
     # What is wanted is wanted of the best level.
     assert "share of the arithmetic | 80% | 0 of 1 | MISSED | 64x512x512 79% |" in text
     elsewhere = Products("other", {**at_level.machine, "cpu": "another"}, at_level.passes, at_level.reading)
-    assert "of the arithmetic |  |  | not measured |  |" in document.text([run], [elsewhere])
+    assert "of the arithmetic |  |  | not measured |  |" in document.text([run], [elsewhere], [])
 
 
 # Where ours is not faster
@@ -195,7 +212,7 @@ def test_not_faster_names_everyone_ahead_beyond_the_spread() -> None:
 
 
 def test_document_of_results_that_a_test_made() -> None:
-    text = document.text([_run([_result((1, 256, 256), Mode.INFERENCE, {OURS: 2.4, "onednn": 2.5}, limit=40)])], [])
+    text = document.text([_run([_result((1, 256, 256), Mode.INFERENCE, {OURS: 2.4, "onednn": 2.5}, limit=40)])], [], [])
     assert "| grid 1x256x256 | 100 | 2.40 (2.38 to 2.42) | 96% | 2.50 |" in text
     assert "| grid 1x256x256 inference | 3 | 2.40 | 2.5 | 120% | out of reach here |" in text
     assert "| float32, 1 thread | grid 1x256x256 inference | 2.40 (2.38 to 2.42) | onednn 2.50 |" in text

@@ -1,0 +1,119 @@
+"""How much a second thread helps: `python -m benchmarks.threads`; float32, the module called from Python.
+
+One thread and two take turns on the same tensors in the same process, because two runs may find the machine in two states:
+whether virtual CPUs are near each other can change from one minute to the next. Medians over the rounds with the quartiles.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import cases, environment, machine
+from .cases import Call
+from .grid import GRID
+from .peers import all_peers
+from .report import spread, three_digits
+from .runner import Quartiles, quartiles, ratios, time_block
+from .selection import Case, select
+from .stream.blocks import Mean, interleaved
+from .workloads import Mode
+
+#: Goes up when a reader of the JSON has to change.
+FORMAT = 1
+
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Speedups:
+    """What one run of this command found on one machine: by case the time of one thread over that of :data:`THREADS`."""
+
+    name: str
+    machine: Mapping[str, Any]
+    cases: Mapping[str, Quartiles]
+
+    @property
+    def memory(self) -> str:
+        """What became of freed memory; empty: the C library's own rule."""
+        return environment.memory_of(self.machine["environment"])
+
+
+def load(path: Path) -> Speedups:
+    """Reads what this command wrote.
+
+    Raises:
+        ValueError: the file is of another format.
+    """
+    content = json.loads(path.read_text())
+    if content.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected speedups of format {FORMAT}, got {content.get('format')!r}")
+    return Speedups(path.stem, content["machine"], {name: Quartiles(**ratio) for name, ratio in content["cases"].items()})
+
+
+def save(found: Speedups, path: Path) -> None:
+    """Writes what :func:`load` reads; the name is the file's."""
+    content = {"format": FORMAT, **asdict(found)}
+    del content["name"]
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def is_meant(case: Case) -> bool:
+    """Whether a second thread should help: at N * H of 64 * 256 and more, and for one row of 512 units and more."""
+    cell = case.workload.cells[0]
+    n, hidden = cell.batches[0], cell.hidden_size
+    return n * hidden >= 64 * 256 or (n == 1 and hidden >= 512)
+
+
+def measure(case: Case, rounds: int) -> tuple[list[float], list[float]]:
+    """Microseconds of a step on one thread and on :data:`THREADS`, in each round."""
+    call = all_peers()["gru_ext.GRUCell"].build(cases.build(case, torch.float32))
+
+    def on(threads: int, step: Call) -> Mean:
+        def mean(calls: int) -> float:
+            torch.set_num_threads(threads)
+            return time_block(step, calls) / calls * 1e6
+
+        return mean
+
+    with torch.inference_mode(not case.mode.trains):
+        times = interleaved({"one": on(1, call), "more": on(THREADS, call)}, rounds)
+    return times["one"], times["more"]
+
+
+HEAD = f"| case | one thread, us | {THREADS} threads, us | ratio |\n|---|---|---|---|"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", metavar="REGEX", help="cases of the grid in whose name this is found")
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there")
+    environment.add_arguments(parser)
+    arguments = parser.parse_args()
+    chosen = [case for case in select(GRID, (Mode.INFERENCE, Mode.TRAINING), arguments.only) if is_meant(case)]
+    if not chosen:
+        parser.error("no case is left: `python -m benchmarks --list` has the names")
+    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
+        parser.error(f"--json: there is no folder {arguments.json.absolute().parent}")
+    environment.restart_with(environment.wanted(arguments), sys.argv[1:], "benchmarks.threads")
+    torch.set_num_threads(THREADS)
+    about = machine.describe()
+    found: dict[str, Quartiles] = {}
+    print(HEAD)
+    for case in chosen:
+        one, more = measure(case, arguments.rounds)
+        found[case.name] = ratios(one, more)
+        times = " | ".join(three_digits(quartiles(us).median) for us in (one, more))
+        print(f"| {case.name} | {times} | {spread(found[case.name])} |", flush=True)
+    if arguments.json is not None:
+        save(Speedups(arguments.json.stem, about, found), arguments.json)
+
+
+if __name__ == "__main__":
+    main()
