@@ -2,13 +2,15 @@
 // the contraction; panels of B are packed so that a tile reads them from the first-level cache, where that pays.
 #pragma once
 
-// B is read in place if each of its panels meets so few rows of A that packing it would cost more than it saves. Measured on a
-// Zen 5: 1.05 to 1.35 times as fast with 3 to 8 tiles of rows at I = H = 64 to 768; where B comes from memory it is 1.05 times
-// as slow with so many, and with narrower vectors where the rows of B are whole pages apart 1.1 to 1.3 times.
+// Whether the rows of B are read where they lie, for so many rows of A. A panel of vectors of 64 bytes is whole lines of a
+// cache, so that copying it gains nothing: in place the products of a batch are 1.01 to 1.04 times as fast, those of 24 to 64
+// rows at I = H = 768 to 1280 1.03 to 1.15 times. With narrower vectors a copy pays for more than a few tiles of rows, or where
+// the rows of B are whole pages apart; measured on a Zen 5.
 template <class T>
 GRU_EXT_FN bool reads_b_in_place(const MatmulArgs<T>& p, int64_t rows) {
+  if constexpr (GRU_EXT_VEC_BYTES == 64) return true;
   const int64_t row_bytes = p.b_row * static_cast<int64_t>(sizeof(T));
-  const bool near = p.K * row_bytes <= kFarBytes && (GRU_EXT_VEC_BYTES == 64 || row_bytes % kPageBytes != 0);
+  const bool near = p.K * row_bytes <= kFarBytes && row_bytes % kPageBytes != 0;
   return rows <= (near ? 8 : 2) * kTileRows;
 }
 
