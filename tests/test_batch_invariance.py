@@ -11,7 +11,7 @@ import gru_ext
 pytestmark = pytest.mark.compiled
 
 # On both sides of the length up to which contractions are summed in sequence, at every level; two with more units than a part
-# of the work and remainders of every kind of tile; and one whose rows are long for every type (kLongRows of forward.h).
+# of the work and remainders of every kind of tile; and one whose rows are long for every type (kLongRows of blocks.h).
 SIZES = [(3, 4), (32, 32), (64, 64), (65, 64), (40, 100), (200, 200), (517, 131), (2600, 33)]
 # On both sides of the batch sizes at which one kernel gives way to another; 600 rows of few units are divided among threads.
 BATCHES = [1, 2, 5, 7, 9, 20, 49, 257, 600]

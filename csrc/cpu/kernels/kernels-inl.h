@@ -24,6 +24,7 @@ namespace {
 #include "cpu/kernels/bf16_dot.h"
 #include "cpu/kernels/bf16_dots.h"
 #endif
+#include "cpu/kernels/blocks.h"
 #include "cpu/kernels/forward.h"
 #include "cpu/kernels/gates_backward.h"
 #include "cpu/kernels/matmul_short.h"
