@@ -1,16 +1,15 @@
 """`python -m benchmarks`: measures, prints a Markdown table, writes JSON."""
 
 import argparse
-import json
-import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Optional
 
 import torch
 
 from . import environment, limits, machine, report
+from .arguments import add_json, check_json, regex
+from .found import write
 from .grid import GRID
 from .limits import Limits
 from .peers import REFERENCE, Peer, all_peers, chosen
@@ -32,7 +31,7 @@ def _parser(known: dict[str, Peer]) -> argparse.ArgumentParser:
     what = parser.add_argument_group("what to measure (default: the grid and the loops of the workloads)")
     what.add_argument("--grid", action="store_true", help="the grid of sizes")
     what.add_argument("--workloads", action="store_true", help="what real users run")
-    what.add_argument("--only", type=_regex, default="", metavar="REGEX", help="cases in whose name this is found")
+    what.add_argument("--only", type=regex, default="", metavar="REGEX", help="cases in whose name this is found")
     what.add_argument(
         "--mode", choices=_MODES, action="append", help="single steps or T-step loops; may be given several times"
     )
@@ -49,7 +48,7 @@ def _parser(known: dict[str, Peer]) -> argparse.ArgumentParser:
     how.add_argument("--seconds", type=_positive(float), default=Options.seconds, help="for each case (default %(default)s)")
     how.add_argument("--quick", action="store_true", help="short blocks and few rounds: shows that all runs, not how fast")
     environment.add_arguments(how)
-    how.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
+    add_json(how, "write all results there")
     return parser
 
 
@@ -62,14 +61,6 @@ def _positive(kind: type) -> type:
 
     parse.__name__ = kind.__name__
     return parse  # type: ignore[return-value]
-
-
-def _regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from None
-    return text
 
 
 def _chosen_peers(parser: argparse.ArgumentParser, known: dict[str, Peer], names: str) -> tuple[list[Peer], dict[str, str]]:
@@ -98,8 +89,7 @@ def main(argv: Optional[list[str]] = None) -> int:
     if arguments.list:
         print("\n".join(case.name for case in cases))
         return 0
-    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder {arguments.json.absolute().parent}")
+    check_json(parser, arguments)
     environment.restart_with(environment.wanted(arguments), sys.argv[1:] if argv is None else argv)
     peers, skipped = _chosen_peers(parser, known, arguments.peers)
     torch.set_num_threads(arguments.threads)
@@ -128,9 +118,7 @@ def main(argv: Optional[list[str]] = None) -> int:
         if results:
             print(report.table(results), report.summary(results), sep="\n\n")
             if arguments.json is not None:
-                arguments.json.write_text(
-                    json.dumps(report.to_json(about, options, peers, skipped, results, most), indent=1) + "\n"
-                )
+                write(report.to_json(about, options, peers, skipped, results, most), arguments.json)
     wrong = any(isinstance(outcome, Skipped) and outcome.wrong for result in results for outcome in result.peers.values())
     return _INTERRUPTED if interrupted else int(wrong)
 

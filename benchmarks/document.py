@@ -12,7 +12,7 @@ from .peers import REFERENCE
 from .products import Products
 from .runner import Measured
 from .stored import OURS, Run
-from .targets import MET, Verdict
+from .targets import MET, From, Rule, Verdict
 from .threads import Speedups
 from .workloads import Mode
 
@@ -28,8 +28,6 @@ METHOD = Path(__file__).with_name("method.md")
 #: In README's table stands what lies between these two lines.
 README_BEGIN = "<!-- benchmarks: python -m benchmarks.document --readme -->"
 README_END = "<!-- benchmarks: end -->"
-
-_BUSY = "The machine was BUSY (load average {}): do not rely on these times."
 
 _README_SIZES = (
     (1, 3, 4),
@@ -133,8 +131,7 @@ def _run(run: Run) -> Iterable[str]:
             f"Limits: {run.limits['operations_per_us'] / 1e3:.0f} GFLOP/s; {', '.join(rates)}; "
             f"{call}{run.limits['autograd_us']:.0f} us for one operator and its gradients."
         )
-    if report.busy(about):
-        lines.append(_BUSY.format(about["load_average"]))
+    lines += _busy(about)
     yield "\n".join(lines)
     pictures = [f"![{kind}](../benchmarks/results/{plot.file_name(run, kind)})" for kind in plot.kinds(run)]
     if pictures:
@@ -145,6 +142,12 @@ def _run(run: Run) -> Iterable[str]:
             others = [name for name in run.peers if name not in (REFERENCE, OURS)]
             yield f"{_MODE_TITLES[mode]}:"
             yield _table(["case", f"{REFERENCE}, us", "gru_ext", "share of limit", *others], rows)
+
+
+def _busy(about: Mapping[str, Any]) -> list[str]:
+    if not report.busy(about):
+        return []
+    return [f"The machine was BUSY (load average {about['load_average']}): do not rely on these times."]
 
 
 def _rates(limits: dict[str, Any]) -> dict[int, float]:
@@ -193,8 +196,7 @@ def _products(found: Products) -> Iterable[str]:
         f"at level {about['gru_ext_level']}. Of a pass without autograd the share of the arithmetic units' rate, measured in "
         f"turn with it; of one row that of the rate at which its weights can be read in its place."
     ]
-    if report.busy(about):
-        lines.append(_BUSY.format(about["load_average"]))
+    lines += _busy(about)
     yield "\n".join(lines)
     yield from products.tables(found)
 
@@ -206,7 +208,7 @@ def _speedups(runs: Sequence[Speedups]) -> Iterable[str]:
     names = dict.fromkeys(name for found in runs for name in found.cases)
     links = ", ".join(f"[{found.name}.json](../benchmarks/results/threads/{found.name}.json)" for found in runs)
     lines = [f"{links}, by `python -m benchmarks.threads`: the time of one thread over that of {threads.THREADS}, in turn."]
-    lines += [_BUSY.format(found.machine["load_average"]) for found in runs if report.busy(found.machine)]
+    lines += [line for found in runs for line in _busy(found.machine)]
     yield "\n".join(lines)
     heads = [f"freed memory {found.memory}" if found.memory else "memory as the C library has it" for found in runs]
     rows = [[name, *(report.spread(found.cases[name]) if name in found.cases else "" for found in runs)] for name in names]
@@ -223,22 +225,24 @@ def _targets(runs: Sequence[Run], shares: Sequence[Products], speedups: Sequence
     rows = []
     for run in targets.plain(runs):
         for mode in (Mode.INFERENCE, Mode.TRAINING):
-            suffix = f", freed memory {run.memory}" if run.memory else ""
-            rows += [_target_row(verdict, f"{verdict.case} {mode.value}{suffix}") for verdict in targets.ratios(run, mode)]
+            rows += [
+                _target_row(verdict, f"{verdict.case} {mode.value}{run.memory_suffix}") for verdict in targets.ratios(run, mode)
+            ]
     if rows:
         yield _table(["case", "wanted", "reached", "most", "needs", ""], rows)
-    of_shares = [
-        _rule_row(
-            rule.about, [verdict for found in shares if not found.level for verdict in rule.verdicts(found)], "{:.0%}".format
-        )
-        for rule in targets.SHARE_RULES
-    ]
-    of_ratios = [_rule_row(rule.about, list(rule.verdicts(runs)), "{:.2f}".format) for rule in targets.RULES]
-    of_threads = [
-        _rule_row(rule.about, [verdict for found in speedups for verdict in rule.verdicts(found)], "{:.2f}".format)
-        for rule in targets.THREAD_RULES
-    ]
-    yield _table(["rule", "wanted", "met in", "", "elsewhere"], of_shares + of_ratios + of_threads)
+    of_best_level = [found for found in shares if not found.level]
+    yield _table(
+        ["rule", "wanted", "met in", "", "elsewhere"],
+        [
+            *_rule_rows(targets.SHARE_RULES, of_best_level, "{:.0%}".format),
+            *_rule_rows(targets.RULES, [runs], "{:.2f}".format),
+            *_rule_rows(targets.THREAD_RULES, speedups, "{:.2f}".format),
+        ],
+    )
+
+
+def _rule_rows(rules: Iterable[Rule[From]], found: Sequence[From], show: Callable[[float], str]) -> list[list[str]]:
+    return [_rule_row(rule.about, [verdict for one in found for verdict in rule.verdicts(one)], show) for rule in rules]
 
 
 def _target_row(verdict: Verdict, name: str) -> list[str]:

@@ -8,21 +8,21 @@ compared takes turns.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import gru_ext
 
 from . import environment, machine
+from .arguments import add_json, check_json
 from .cases import Call
+from .found import Found, read, to_json, write
 from .limits import OPERATIONS, Limits, why_unavailable
 from .report import spread
 from .runner import Quartiles, quartiles
@@ -48,22 +48,15 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class Products:
+class Products(Found):
     """What one run of this command found on one machine.
 
     `passes` has for each size, as N x I x H, the shares of each of :data:`PASSES`; `reading`, by 1 x H x H, the part of the
     time of one row in which its weights could be read.
     """
 
-    name: str
-    machine: Mapping[str, Any]
     passes: Mapping[str, Mapping[str, Shares]]
     reading: Mapping[str, Quartiles]
-
-    @property
-    def level(self) -> str:
-        """That all was held to; empty: the best that the processor has."""
-        return environment.level_of(self.machine["environment"])
 
 
 def load(path: Path) -> Products:
@@ -72,22 +65,13 @@ def load(path: Path) -> Products:
     Raises:
         ValueError: the file is of another format.
     """
-    content = json.loads(path.read_text())
-    if content.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected shares of format {FORMAT}, got {content.get('format')!r}")
+    content = read(path, "shares", FORMAT)
     passes = {
         size: {name: Shares(*(Quartiles(**shares[part]) for part in ("products", "whole"))) for name, shares in found.items()}
         for size, found in content["passes"].items()
     }
     reading = {size: Quartiles(**share) for size, share in content["reading"].items()}
     return Products(path.stem, content["machine"], passes, reading)
-
-
-def save(found: Products, path: Path) -> None:
-    """Writes what :func:`load` reads; the name is the file's."""
-    content = {"format": FORMAT, **asdict(found)}
-    del content["name"]
-    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _calls(n: int, inputs: int, hidden: int) -> dict[str, Call]:
@@ -167,11 +151,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.products", description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=["x".join(map(str, size)) for size in SIZES], help="N x I x H")
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the shares there")
+    add_json(parser, "write the shares there")
     environment.add_arguments(parser)
     arguments = parser.parse_args()
-    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder {arguments.json.absolute().parent}")
+    check_json(parser, arguments)
     environment.restart_with(environment.wanted(arguments), sys.argv[1:], "benchmarks.products")
     reason = why_unavailable(torch.float32)
     if reason:
@@ -191,7 +174,7 @@ def main() -> None:
         reading[name] = share_of_reading(hidden, arguments.rounds, limits)
         print(reading_row(name, reading[name]), flush=True)
     if arguments.json is not None:
-        save(Products(arguments.json.stem, about, passes, reading), arguments.json)
+        write(to_json(Products(arguments.json.stem, about, passes, reading), FORMAT), arguments.json)
 
 
 if __name__ == "__main__":

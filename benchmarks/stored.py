@@ -1,12 +1,11 @@
 """Results that were written to files, read back."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from . import environment
+from .found import Found, read
 from .peers import REFERENCE, all_peers
 from .report import FORMAT
 from .runner import Measured, Quartiles, Result, Skipped
@@ -19,14 +18,12 @@ PEERS = all_peers()
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Found):
     """One file: what one run of the command found on one machine.
 
     `peers` has the version of each by name; `limits` is what :meth:`benchmarks.limits.Limits.measured` gave, where known.
     """
 
-    name: str
-    machine: dict[str, Any]
     dtype: str
     peers: dict[str, str]
     limits: Optional[dict[str, Any]]
@@ -35,16 +32,6 @@ class Run:
     @property
     def threads(self) -> int:
         return self.machine["threads"]
-
-    @property
-    def level(self) -> str:
-        """That both cells were held to; empty: the best of each."""
-        return environment.level_of(self.machine["environment"])
-
-    @property
-    def memory(self) -> str:
-        """What became of freed memory; empty: the C library's own rule."""
-        return environment.memory_of(self.machine["environment"])
 
     @property
     def title(self) -> str:
@@ -78,9 +65,7 @@ def load(path: Path) -> Run:
     Raises:
         ValueError: the file is of another format.
     """
-    content = json.loads(path.read_text())
-    if content.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected results of format {FORMAT}, got {content.get('format')!r}")
+    content = read(path, "results", FORMAT)
     results = tuple(_result(case) for case in content["results"])
     dtype = content["options"]["dtype"]
     return Run(path.stem, content["machine"], dtype, content["peers"], content.get("limits"), results)

@@ -7,7 +7,7 @@ any call takes that makes a tensor is added to that, and in training what torch'
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Optional
+from typing import Generic, Optional, TypeVar
 
 from .products import Products
 from .runner import Measured, Result
@@ -63,28 +63,15 @@ class Verdict:
         return OUT_OF_REACH if self.most is not None and self.most < self.wanted else MISSED
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A target for many cases: `verdicts` finds them in all runs of one machine."""
-
-    about: str
-    verdicts: Callable[[Sequence[Run]], Iterable[Verdict]]
+From = TypeVar("From")
 
 
 @dataclass(frozen=True)
-class ShareRule:
-    """A target for shares of what the machine can do: `verdicts` finds them in what one run of the products found."""
+class Rule(Generic[From]):
+    """A target for many cases: `verdicts` finds them in what was measured on one machine."""
 
     about: str
-    verdicts: Callable[[Products], Iterable[Verdict]]
-
-
-@dataclass(frozen=True)
-class ThreadRule:
-    """A target for a second thread: `verdicts` finds them in what one run with and without it found."""
-
-    about: str
-    verdicts: Callable[[Speedups], Iterable[Verdict]]
+    verdicts: Callable[[From], Iterable[Verdict]]
 
 
 def size_of(result: Result) -> Optional[Size]:
@@ -117,7 +104,7 @@ def _most(run: Run, result: Result, other: Measured) -> Optional[float]:
 
 
 def _name(run: Run, result: Result) -> str:
-    return f"{result.case.name}, freed memory {run.memory}" if run.memory else result.case.name
+    return f"{result.case.name}{run.memory_suffix}"
 
 
 def plain(runs: Iterable[Run]) -> list[Run]:
@@ -179,18 +166,18 @@ def _of_reading(least: float) -> Callable[[Products], list[Verdict]]:
     return lambda found: [Verdict(size, least, share.median) for size, share in found.reading.items()]
 
 
-SHARE_RULES = (
-    ShareRule("products of the forward pass, N >= 64, H >= 128: share of the arithmetic", _of_pass("forward", 0.85)),
-    ShareRule("products of the backward pass, N >= 64, H >= 128: share of the arithmetic", _of_pass("backward", 0.8)),
-    ShareRule("one row, H >= 256: share of the rate at which its weights can be read", _of_reading(0.85)),
+#: Of one run of the products.
+SHARE_RULES: tuple[Rule[Products], ...] = (
+    Rule("products of the forward pass, N >= 64, H >= 128: share of the arithmetic", _of_pass("forward", 0.85)),
+    Rule("products of the backward pass, N >= 64, H >= 128: share of the arithmetic", _of_pass("backward", 0.8)),
+    Rule("one row, H >= 256: share of the rate at which its weights can be read", _of_reading(0.85)),
 )
 
 
 def _second_thread(least: float, one_row: bool) -> Callable[[Speedups], list[Verdict]]:
     def verdicts(found: Speedups) -> list[Verdict]:
-        suffix = f", freed memory {found.memory}" if found.memory else ""
         return [
-            Verdict(f"{name}{suffix}", least, ratio.median)
+            Verdict(f"{name}{found.memory_suffix}", least, ratio.median)
             for name, ratio in found.cases.items()
             if name.startswith("grid 1x") == one_row
         ]
@@ -198,12 +185,14 @@ def _second_thread(least: float, one_row: bool) -> Callable[[Speedups], list[Ver
     return verdicts
 
 
-THREAD_RULES = (
-    ThreadRule(f"{THREADS} threads against one, N * H >= 64 * 256", _second_thread(1.8, one_row=False)),
-    ThreadRule(f"{THREADS} threads against one, N = 1, H >= 512", _second_thread(1.6, one_row=True)),
+#: Of one run with a second thread and without it.
+THREAD_RULES: tuple[Rule[Speedups], ...] = (
+    Rule(f"{THREADS} threads against one, N * H >= 64 * 256", _second_thread(1.8, one_row=False)),
+    Rule(f"{THREADS} threads against one, N = 1, H >= 512", _second_thread(1.6, one_row=True)),
 )
 
-RULES = (
+#: Of all runs of the cells.
+RULES: tuple[Rule[Sequence[Run]], ...] = (
     Rule("ahead of the best that leaves weights as they are", _against(_STEPS, 1, lambda name: not _packs(name))),
     Rule("level with the best that packs weights beforehand", _against(_STEPS[:1], 0.95, _packs)),
     Rule(

@@ -5,22 +5,22 @@ whether virtual CPUs are near each other can change from one minute to the next.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from . import cases, environment, machine
+from .arguments import add_json, check_json, regex
 from .cases import Call
+from .found import Found, read, to_json, write
 from .grid import GRID
-from .peers import all_peers
 from .report import spread, three_digits
 from .runner import Quartiles, quartiles, ratios, time_block
 from .selection import Case, select
+from .stored import OURS, PEERS
 from .stream.blocks import Mean, interleaved
 from .workloads import Mode
 
@@ -31,17 +31,10 @@ THREADS = 2
 
 
 @dataclass(frozen=True)
-class Speedups:
+class Speedups(Found):
     """What one run of this command found on one machine: by case the time of one thread over that of :data:`THREADS`."""
 
-    name: str
-    machine: Mapping[str, Any]
     cases: Mapping[str, Quartiles]
-
-    @property
-    def memory(self) -> str:
-        """What became of freed memory; empty: the C library's own rule."""
-        return environment.memory_of(self.machine["environment"])
 
 
 def load(path: Path) -> Speedups:
@@ -50,17 +43,8 @@ def load(path: Path) -> Speedups:
     Raises:
         ValueError: the file is of another format.
     """
-    content = json.loads(path.read_text())
-    if content.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected speedups of format {FORMAT}, got {content.get('format')!r}")
+    content = read(path, "speedups", FORMAT)
     return Speedups(path.stem, content["machine"], {name: Quartiles(**ratio) for name, ratio in content["cases"].items()})
-
-
-def save(found: Speedups, path: Path) -> None:
-    """Writes what :func:`load` reads; the name is the file's."""
-    content = {"format": FORMAT, **asdict(found)}
-    del content["name"]
-    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def is_meant(case: Case) -> bool:
@@ -72,7 +56,7 @@ def is_meant(case: Case) -> bool:
 
 def measure(case: Case, rounds: int) -> tuple[list[float], list[float]]:
     """Microseconds of a step on one thread and on :data:`THREADS`, in each round."""
-    call = all_peers()["gru_ext.GRUCell"].build(cases.build(case, torch.float32))
+    call = PEERS[OURS].build(cases.build(case, torch.float32))
 
     def on(threads: int, step: Call) -> Mean:
         def mean(calls: int) -> float:
@@ -91,16 +75,15 @@ HEAD = f"| case | one thread, us | {THREADS} threads, us | ratio |\n|---|---|---
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", metavar="REGEX", help="cases of the grid in whose name this is found")
+    parser.add_argument("--only", type=regex, default="", metavar="REGEX", help="cases of the grid in whose name this is found")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the ratios there")
+    add_json(parser, "write the ratios there")
     environment.add_arguments(parser)
     arguments = parser.parse_args()
     chosen = [case for case in select(GRID, (Mode.INFERENCE, Mode.TRAINING), arguments.only) if is_meant(case)]
     if not chosen:
         parser.error("no case is left: `python -m benchmarks --list` has the names")
-    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder {arguments.json.absolute().parent}")
+    check_json(parser, arguments)
     environment.restart_with(environment.wanted(arguments), sys.argv[1:], "benchmarks.threads")
     torch.set_num_threads(THREADS)
     about = machine.describe()
@@ -112,7 +95,7 @@ def main() -> None:
         times = " | ".join(three_digits(quartiles(us).median) for us in (one, more))
         print(f"| {case.name} | {times} | {spread(found[case.name])} |", flush=True)
     if arguments.json is not None:
-        save(Speedups(arguments.json.stem, about, found), arguments.json)
+        write(to_json(Speedups(arguments.json.stem, about, found), FORMAT), arguments.json)
 
 
 if __name__ == "__main__":

@@ -57,10 +57,17 @@ def test_prints_a_table_and_writes_it(tmp_path: Path) -> None:
     assert f"{ratio.median:.2f} (" in printed
 
 
-def test_no_case_is_an_error() -> None:
-    command = [sys.executable, "-m", "benchmarks.threads", "--only", "1x3x4"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and "no case is left" in done.stderr
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--only", "1x3x4"], "no case is left"),
+        (["--only", "("], "'(' is not a regular expression"),
+        (["--json", "no-such-folder/out.json"], "there is no folder"),
+    ],
+)
+def test_bad_options_are_errors_before_anything_is_measured(options: list[str], message: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "benchmarks.threads", *options], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and message in done.stderr and not done.stdout
 
 
 def test_other_formats_are_refused(tmp_path: Path) -> None:
