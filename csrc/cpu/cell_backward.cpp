@@ -6,6 +6,7 @@
 #include "cpu/operands.h"
 #include "cpu/parallel.h"
 #include "cpu/product.h"
+#include "cpu/product_in_parts.h"
 #include "cpu/scratch.h"
 #include "ops/checks.h"
 #include "ops/schema.h"
@@ -73,22 +74,25 @@ struct BackwardStep {
       parallel_parts(N, kSummedRows, 32 * H, [&](int64_t first, int64_t last) { k.gates_backward(gates, first, last); });
       const int64_t columns =
           I * ((d_input != nullptr) + (sums.w_ih != nullptr)) + H * ((d_hx != nullptr) + (sums.w_hh != nullptr));
+      const auto of_rows = [&](const S* d, const T* w, int64_t J, T* to, const S* addend) {
+        return ProductInParts<T>(k, {d, 3 * H, 1, w, J, /*c=*/nullptr, J, N, J, 3 * H, /*accumulate=*/false, addend},
+                                 to ? to + n * J : nullptr);
+      };
+      const auto of_input = of_rows(di, w_ih, I, d_input, nullptr), of_state = of_rows(dh, w_hh, H, d_hx, direct);
       // Of all products at once: waiting for each other after every one takes threads longer than small ones do.
       parallel_shares(N * 3 * H * columns, [&](Share share) {
-        const auto of_rows = [&](const S* d, const T* w, int64_t J, T* to, const S* addend) {
-          if (to)
-            product_to(k, {d, 3 * H, 1, w, J, /*c=*/nullptr, J, N, J, 3 * H, /*accumulate=*/false, addend}, to + n * J, share);
-        };
         const auto of_weights = [&](const S* d, const T* b, int64_t b_row, int64_t J, W* to) {
           if (to) product_to(k, {d, 1, 3 * H, b, b_row, /*c=*/nullptr, J, 3 * H, J, N, accumulate, nullptr}, to, share);
         };
         const auto [unit, units_end] = share.of(H, kUnitStep);
         if (biases) k.bias_gradients(gates, unit, units_end);
-        of_rows(di, w_ih, I, d_input, nullptr);
-        of_rows(dh, w_hh, H, d_hx, direct);
+        of_input.multiply(share);
+        of_state.multiply(share);
         of_weights(di, x + n * x_row, x_row, I, sums.w_ih);
         of_weights(dh, h + n * h_row, h_row, H, sums.w_hh);
       });
+      of_input.add_up();
+      of_state.add_up();
     }
   }
 

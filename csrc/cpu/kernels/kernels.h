@@ -95,6 +95,16 @@ struct MatmulArgs {
     return part;
   }
 
+  // Terms [begin, end) of the contraction alone.
+  MatmulArgs terms(int64_t begin, int64_t end) const {
+    MatmulArgs part = *this;
+    part.a += begin * a_col;
+    part.b += begin * b_row;
+    part.K = end - begin;
+    part.addend = nullptr;
+    return part;
+  }
+
   // Columns [begin, end) of C.
   MatmulArgs columns(int64_t begin, int64_t end) const {
     MatmulArgs part = *this;
