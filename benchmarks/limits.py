@@ -8,7 +8,7 @@ trains what torch's autograd takes for any operator.
 import ctypes
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 from . import native
 from .cases import Call
 from .selection import Case
-from .workloads import Cell
+from .workloads import Cell, Mode
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
 # What a kernel of a level is compiled for. They are x86's; elsewhere there is one level.
@@ -39,6 +39,23 @@ def why_unavailable(dtype: torch.dtype) -> Optional[str]:
     if dtype != torch.float32:
         return "only known for float32"
     return native.why_unavailable()
+
+
+#: Microseconds of each call of :meth:`Limits.calls` in each round, by the weights that it moves.
+Times = Mapping[int, Sequence[float]]
+
+
+def overhead_us(mode: Mode, cells: int, call_us: float, autograd_us: float) -> float:
+    """What a step takes that computes and moves nothing: a call for each cell, and what autograd takes for any operator.
+
+    Of the T steps of a loop that trains autograd goes through all at once, which has not been measured.
+    """
+    return call_us * cells + (autograd_us if mode is Mode.TRAINING else 0)
+
+
+def weights_of(cell: Cell) -> int:
+    """Without the biases."""
+    return 3 * cell.hidden_size * (cell.input_size + cell.hidden_size)
 
 
 class Limits:
@@ -107,7 +124,16 @@ class Limits:
                 known[count] = sum(pool.map(measure, [count] * self.threads)) / 1e6
         return known[count]
 
-    def memory_us(self, weights: int, trains: bool) -> float:
+    def calls(self, case: Case) -> dict[int, Call]:
+        """What takes turns with those that are measured on a case, by the weights that it moves instead of a step.
+
+        The machine can change from one second to the next, above all the caches that others use too. Empty for several threads.
+        """
+        if self.threads > 1:
+            return {}
+        return {weights: self.moving(weights, case.mode.trains) for weights in {0, *map(weights_of, case.workload.cells)}}
+
+    def memory_us(self, weights: int, trains: bool, times: Times) -> float:
         """The time that so many weights take to be read in a step; in training to be read twice and copied once.
 
         The copy stands for the gradients. One thread does it between what any step from Python does besides, which takes its
@@ -117,10 +143,9 @@ class Limits:
         if self.threads > 1:
             rate = self.training_bytes_per_us if trains else self.bytes_per_us
             return 4 * weights / rate(4 * weights)
-        if (weights, trains) not in self._memory_us:
-            moving, still = (self._median_us(self.moving(count, trains)) for count in (weights, 0))
-            self._memory_us[weights, trains] = max(0.0, moving - still)
-        return self._memory_us[weights, trains]
+        found = max(0.0, median(moving - still for moving, still in zip(times[weights], times[0], strict=True)))
+        self._memory_us[weights, trains] = found
+        return found
 
     def moving(self, weights: int, trains: bool) -> Call:
         """A step of one thread that computes nothing and moves so many weights."""
@@ -184,7 +209,7 @@ class Limits:
         return median(means)
 
     def measured(self) -> dict[str, Any]:
-        """operations_per_us, call_us and autograd_us; the other rates and memory_us of the bytes that were asked for."""
+        """operations_per_us, call_us and autograd_us; the other rates, and the last memory_us, of the bytes asked for."""
         return {
             "operations_per_us": self.operations_per_us,
             "call_us": self.call_us,
@@ -201,17 +226,30 @@ class Limits:
             },
         }
 
-    def of_cell(self, cell: Cell, trains: bool) -> float:
+    def of_cell(self, cell: Cell, trains: bool, times: Times) -> float:
         """The least time of a step in microseconds, the mean over the cell's batch sizes.
 
         In training there are three products of each size instead of one.
         """
-        times = 3 if trains else 1
-        weights = 3 * cell.hidden_size * (cell.input_size + cell.hidden_size)
-        memory = self.memory_us(weights, trains)
-        steps = [max(2 * times * weights * n / self.operations_per_us, memory) for n in cell.batches]
+        products, weights = 3 if trains else 1, weights_of(cell)
+        memory = self.memory_us(weights, trains, times)
+        steps = [max(2 * products * weights * n / self.operations_per_us, memory) for n in cell.batches]
         return sum(steps) / len(steps)
 
-    def of_case(self, case: Case) -> float:
-        """The least time of a step of all cells of a case in microseconds."""
-        return sum(self.of_cell(cell, case.mode.trains) for cell in case.workload.cells)
+    def of_case(self, case: Case, times: Times) -> float:
+        """The least time of a step of all cells of a case in microseconds.
+
+        Args:
+            case: what was measured.
+            times: of :meth:`calls`.
+        """
+        return sum(self.of_cell(cell, case.mode.trains, times) for cell in case.workload.cells)
+
+    def overhead_of_case(self, case: Case, times: Times) -> float:
+        """What comes on top of that, in microseconds: see :func:`overhead_us`."""
+        call_us, autograd_us = self.call_us, self.autograd_us
+        if times and case.mode is Mode.TRAINING:
+            call_us, autograd_us = 0, median(times[0])  # makes the tensors of its operator too
+        elif times and not case.mode.trains:
+            call_us = median(times[0])
+        return overhead_us(case.mode, len(case.workload.cells), call_us, autograd_us)

@@ -56,6 +56,7 @@ def _case(result: Result) -> dict[str, Any]:
         "steps": result.case.steps,
         "bias": workload.bias,
         "limit_us": result.limit,
+        "overhead_us": result.overhead,
         "cells": [asdict(cell) for cell in workload.cells],
         "peers": {name: asdict(outcome) for name, outcome in result.peers.items()},
     }

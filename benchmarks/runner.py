@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Optional
+from typing import Optional, TypeVar, Union
 
 import torch
 
@@ -66,11 +66,16 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Result:
-    """All peers on one case. `limit` is the least time of a step in microseconds that this processor allows, where known."""
+    """All peers on one case.
+
+    Where known, `limit` is the least time of a step in microseconds that this processor allows, and `overhead` what a step from
+    Python takes on top of that, whatever it does (:mod:`benchmarks.limits`).
+    """
 
     case: Case
     peers: dict[str, "Measured | Skipped"]
     limit: Optional[float] = None
+    overhead: Optional[float] = None
 
 
 def quartiles(samples: Sequence[float]) -> Quartiles:
@@ -108,9 +113,12 @@ def calls_per_block(call: Call, seconds: float, clock: Callable[[], float] = tim
         calls *= 4
 
 
+Name = TypeVar("Name")
+
+
 def interleave(
-    calls: Mapping[str, Call], sizes: Mapping[str, int], options: Options, clock: Callable[[], float] = time.perf_counter
-) -> dict[str, list[float]]:
+    calls: Mapping[Name, Call], sizes: Mapping[Name, int], options: Options, clock: Callable[[], float] = time.perf_counter
+) -> dict[Name, list[float]]:
     """Seconds per call of each peer in each round: A B C, A B C, ... until the time is up.
 
     Args:
@@ -119,7 +127,7 @@ def interleave(
         options: when to stop.
         clock: seconds.
     """
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[Name, list[float]] = {name: [] for name in calls}
     start = clock()
     rounds = 0
     while rounds < options.min_rounds or clock() - start < options.seconds:
@@ -163,15 +171,22 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
     gc.disable()
     try:
         with torch.inference_mode(not case.mode.trains):
-            sizes = {name: calls_per_block(call, options.block) for name, call in calls.items()}
-            times = interleave(calls, sizes, options)
+            moving = limits.calls(case) if limits else {}
+            all_calls: dict[Union[str, int], Call] = {**calls, **moving}
+            sizes = {name: calls_per_block(call, options.block) for name, call in all_calls.items()}
+            times = interleave(all_calls, sizes, options)
     finally:
         gc.enable()
-    for name, seconds in times.items():
+    for name in calls:
+        seconds = times[name]
         per_step = [1e6 * s / problem.steps_per_call for s in seconds]
         ratio = ratios(times[REFERENCE], seconds)
         results[name] = Measured(quartiles(per_step), ratio, len(seconds), sizes[name], errors[name])
-    return Result(case, {peer.name: results[peer.name] for peer in peers}, limits.of_case(case) if limits else None)
+    outcomes = {peer.name: results[peer.name] for peer in peers}
+    if limits is None:
+        return Result(case, outcomes)
+    moved = {weights: [1e6 * s for s in times[weights]] for weights in moving}
+    return Result(case, outcomes, limits.of_case(case, moved), limits.overhead_of_case(case, moved))
 
 
 def _error(call: Call, problem: cases.Problem, expected: list[torch.Tensor], peer: Optional[Peer] = None) -> float:

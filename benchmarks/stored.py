@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from .found import Found, read
+from .limits import overhead_us
 from .peers import REFERENCE, all_peers
 from .report import FORMAT
 from .runner import Measured, Quartiles, Result, Skipped
@@ -66,7 +67,7 @@ def load(path: Path) -> Run:
         ValueError: the file is of another format.
     """
     content = read(path, "results", FORMAT)
-    results = tuple(_result(case) for case in content["results"])
+    results = tuple(_result(case, content.get("limits")) for case in content["results"])
     dtype = content["options"]["dtype"]
     return Run(path.stem, content["machine"], dtype, content["peers"], content.get("limits"), results)
 
@@ -80,11 +81,15 @@ def load_all(folder: Path) -> list[Run]:
     )
 
 
-def _result(case: dict[str, Any]) -> Result:
+def _result(case: dict[str, Any], limits: Optional[dict[str, Any]]) -> Result:
     mode = Mode(case["mode"])
     cells = tuple(Cell(tuple(cell["batches"]), cell["input_size"], cell["hidden_size"]) for cell in case["cells"])
     workload = Workload(case["workload"], cells, case["steps"], (mode,), case["bias"])
-    return Result(Case(workload, mode), {name: _outcome(found) for name, found in case["peers"].items()}, case["limit_us"])
+    outcomes = {name: _outcome(found) for name, found in case["peers"].items()}
+    overhead = case.get("overhead_us")
+    if overhead is None and limits is not None:  # older results have it once for all cases, some without that of a call
+        overhead = overhead_us(mode, len(cells), limits.get("call_us", 0), limits["autograd_us"])
+    return Result(Case(workload, mode), outcomes, case["limit_us"], overhead)
 
 
 def _outcome(found: dict[str, Any]) -> "Measured | Skipped":

@@ -89,18 +89,15 @@ def ratios(run: Run, mode: Mode) -> list[Verdict]:
     for result, reference, ours in run.measured(mode):
         targets = RATIOS.get(size_of(result))
         if targets is not None and result.case.workload.name.startswith("grid"):
-            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, _most(run, result, reference)))
+            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, _most(result, reference)))
     return found
 
 
-def _most(run: Run, result: Result, other: Measured) -> Optional[float]:
+def _most(result: Result, other: Measured) -> Optional[float]:
     """How many times as fast as another a step at the limit would be."""
-    if result.limit is None or run.limits is None:
+    if result.limit is None or result.overhead is None:
         return None
-    # Older results lack the time of a call. Of T steps autograd goes through all at once, which has not been measured.
-    call = run.limits.get("call_us", 0) * len(result.case.workload.cells)
-    autograd = run.limits["autograd_us"] if result.case.mode is Mode.TRAINING else 0
-    return other.microseconds.median / (result.limit + call + autograd)
+    return other.microseconds.median / (result.limit + result.overhead)
 
 
 def _name(run: Run, result: Result) -> str:
@@ -132,7 +129,7 @@ def _against(
             rivals = {name: peer for name, peer in run.rivals(result).items() if chosen(name)}
             if rivals and applies(size):
                 best = max(rivals, key=lambda name: rivals[name].ratio.median)
-                ratio, most = ours.ratio.median / rivals[best].ratio.median, _most(run, result, rivals[best])
+                ratio, most = ours.ratio.median / rivals[best].ratio.median, _most(result, rivals[best])
                 found.append(Verdict(f"{_name(run, result)} ({best})", least, ratio, most))
         return found
 
@@ -144,8 +141,7 @@ def _at_level(level: str) -> Callable[[Sequence[Run]], list[Verdict]]:
         cases = ((run, case) for run in runs if run.level == level for mode in Mode for case in run.measured(mode))
         # The upper quartile: slower beyond the spread is what must not be.
         return [
-            Verdict(_name(run, result), 1, ours.ratio.q3, _most(run, result, reference))
-            for run, (result, reference, ours) in cases
+            Verdict(_name(run, result), 1, ours.ratio.q3, _most(result, reference)) for run, (result, reference, ours) in cases
         ]
 
     return verdicts

@@ -212,6 +212,8 @@ def test_json_of_a_quick_run(quick_run: tuple[str, dict]) -> None:
         for value in (peer["microseconds"], peer["ratio"]):
             assert 0 < value["q1"] <= value["median"] <= value["q3"]
         assert peer["rounds"] >= 3 and peer["calls_per_block"] >= 1 and 0 <= peer["error"] < 1
+    known = written["limits"] is not None
+    assert [known and result[name] > 0 for name in ("limit_us", "overhead_us")] == [known, known]
     assert result["peers"][REFERENCE]["ratio"] == {"q1": 1, "median": 1, "q3": 1}
 
 

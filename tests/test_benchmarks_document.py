@@ -33,10 +33,11 @@ def _measured(microseconds: float, ratio: float, spread: float = 0.01) -> Measur
 
 
 def _result(size: targets.Size, mode: Mode, ratios: dict[str, float], limit: Optional[float] = None) -> Result:
-    """A case in which nn.GRUCell takes 100 us."""
+    """A case in which nn.GRUCell takes 100 us, and autograd, where the limit is known, 10."""
     workload = Workload("grid " + "x".join(map(str, size)), (cell(*size),), 1, (mode,))
     peers = {name: _measured(100 / ratio, ratio) for name, ratio in ({REFERENCE: 1} | ratios).items()}
-    return Result(Case(workload, mode), peers, limit)
+    overhead = None if limit is None else 10.0 * (mode is Mode.TRAINING)
+    return Result(Case(workload, mode), peers, limit, overhead)
 
 
 def _run(results: list[Result], threads: int = 1, dtype: str = "float32", **environment: str) -> Run:
@@ -88,6 +89,17 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     run = stored.load(path)
     assert run.results == (result,) and (run.name, run.dtype) == ("a", "bfloat16")
     assert run.limits is None and run.threads == torch.get_num_threads()
+
+
+def test_older_results_have_calls_and_autograd_once_for_all_cases(tmp_path: Path) -> None:
+    results = [_result((1, 3, 4), mode, {OURS: 2.0}, limit=3.0) for mode in (Mode.INFERENCE, Mode.TRAINING)]
+    written = report.to_json(machine.describe(), Options(), [], {}, results)
+    for case in written["results"]:
+        del case["overhead_us"]
+    path = tmp_path / "a.json"
+    for limits, expected in (({"autograd_us": 8, "call_us": 1}, [1, 9]), ({"autograd_us": 8}, [0, 8]), (None, [None, None])):
+        path.write_text(json.dumps(written | {"limits": limits}))
+        assert [result.overhead for result in stored.load(path).results] == expected
 
 
 def test_other_formats_are_refused(tmp_path: Path) -> None:

@@ -25,13 +25,12 @@ class Given(Limits):
     """Rates that a test gives."""
 
     operations_per_us = 1000.0
+    call_us = 3.0
+    autograd_us = 50.0
 
     def __init__(self, threads: int = 1) -> None:
         self.threads, self.asked = threads, []
         self._memory_us = {}
-
-    def memory_us(self, weights: int, trains: bool) -> float:
-        return super().memory_us(weights, trains) if self.threads > 1 else 4 * weights * (5 if trains else 1) / 100
 
     def bytes_per_us(self, size: int) -> float:
         self.asked.append((size, False))
@@ -42,30 +41,51 @@ class Given(Limits):
         return 40.0
 
 
+WEIGHTS = 3 * 20 * (10 + 20)
+# In two of three rounds moving takes 9 us longer than not moving.
+TIMES = {0: [5.0, 5.0, 25.0], WEIGHTS: [14.0, 14.0, 26.0]}
+
+
+def _case(mode: Mode, cells: int = 1) -> Case:
+    return Case(Workload("model", (Cell((1,), 10, 20),) * cells, 1, (mode,)), mode)
+
+
 def test_few_rows_are_limited_by_moving_the_weights_and_many_by_arithmetic() -> None:
-    given, weights = Given(), 3 * 20 * (10 + 20)
-    assert given.of_cell(Cell((1,), 10, 20), trains=False) == 4 * weights / 100
-    assert given.of_cell(Cell((500,), 10, 20), trains=False) == 2 * weights * 500 / 1000
-    assert given.of_cell(Cell((1,), 10, 20), trains=True) == 5 * 4 * weights / 100
+    given = Given()
+    assert given.of_cell(Cell((1,), 10, 20), False, TIMES) == 9
+    assert given.of_cell(Cell((500,), 10, 20), False, TIMES) == 2 * WEIGHTS * 500 / 1000
+    assert given.of_cell(Cell((1,), 10, 20), True, TIMES | {WEIGHTS: [55.0, 55.0, 55.0]}) == 50
+
+
+def test_what_takes_no_longer_than_not_moving_takes_no_time() -> None:
+    assert Given().memory_us(WEIGHTS, False, {0: [5.0], WEIGHTS: [4.0]}) == 0
 
 
 def test_training_computes_everything_three_times_and_batch_sizes_are_averaged() -> None:
-    given, weights = Given(), 3 * 20 * (10 + 20)
-    assert given.of_cell(Cell((500,), 10, 20), trains=True) == 3 * 2 * weights * 500 / 1000
-    assert given.of_cell(Cell((500, 700), 10, 20), trains=False) == 2 * weights * 600 / 1000
-    workload = Workload("model", (Cell((500,), 10, 20), Cell((500,), 10, 20)), 1, (Mode.TRAINING,))
-    assert given.of_case(Case(workload, Mode.TRAINING)) == 2 * given.of_cell(workload.cells[0], trains=True)
+    given = Given()
+    assert given.of_cell(Cell((500,), 10, 20), True, TIMES) == 3 * 2 * WEIGHTS * 500 / 1000
+    assert given.of_cell(Cell((500, 700), 10, 20), False, TIMES) == 2 * WEIGHTS * 600 / 1000
+    assert given.of_case(_case(Mode.TRAINING, cells=2), TIMES) == 2 * given.of_cell(Cell((1,), 10, 20), True, TIMES)
+
+
+def test_steps_take_a_call_for_each_cell_and_autograd_once() -> None:
+    """In turn with the peers where that is measured: a call in inference, in training both together."""
+    expected = {Mode.INFERENCE: 2 * 5, Mode.LOOP_INFERENCE: 2 * 5, Mode.TRAINING: 5, Mode.LOOP_TRAINING: 2 * 3}
+    assert {mode: Given().overhead_of_case(_case(mode, cells=2), TIMES) for mode in Mode} == expected
+    expected = {Mode.INFERENCE: 6, Mode.LOOP_INFERENCE: 6, Mode.TRAINING: 56, Mode.LOOP_TRAINING: 6}
+    assert {mode: Given(threads=2).overhead_of_case(_case(mode, cells=2), {}) for mode in Mode} == expected
 
 
 def test_threads_read_the_weights_at_the_rate_of_a_loop_in_training_with_their_gradients() -> None:
-    given, weights = Given(threads=2), 3 * 20 * (10 + 20)
-    assert given.of_cell(Cell((1,), 10, 20), trains=False) == 4 * weights / 100
-    assert given.of_cell(Cell((1,), 10, 20), trains=True) == 4 * weights / 40
-    assert given.asked == [(4 * weights, False), (4 * weights, True)]
+    given = Given(threads=2)
+    assert given.calls(_case(Mode.TRAINING)) == {}
+    assert given.of_cell(Cell((1,), 10, 20), False, {}) == 4 * WEIGHTS / 100
+    assert given.of_cell(Cell((1,), 10, 20), True, {}) == 4 * WEIGHTS / 40
+    assert given.asked == [(4 * WEIGHTS, False), (4 * WEIGHTS, True)]
 
 
 @needs_compiler
-def test_memory_is_moved_from_end_to_end_and_measured_once() -> None:
+def test_memory_is_moved_from_end_to_end() -> None:
     measured = Limits(1, seconds=0.001)
     memory, copy = torch.arange(1000.0), torch.zeros(1000)
     for from_end in (0, 1):
@@ -73,11 +93,23 @@ def test_memory_is_moved_from_end_to_end_and_measured_once() -> None:
         whole = int(copy.count_nonzero()) + 1  # what is less than a step of the loop is left out
         assert 800 < whole <= 1000 and torch.equal(copy[:whole], memory[:whole])
         copy.zero_()
-    # To move four megabytes, from wherever they are, takes more than a microsecond.
-    for trains in (False, True):
-        assert 1 < measured.memory_us(1 << 20, trains) < 1e6
-    assert measured.memory_us(1 << 20, False) is measured.memory_us(1 << 20, False)
-    assert list(measured.measured()["memory_us"]["training"]) == [4 << 20]
+
+
+@needs_compiler
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_takes_turns_with_the_peers_moves_the_weights_of_each_cell(kept: bool) -> None:
+    measured = Limits(1, seconds=0.001, memory_is_kept=kept)
+    calls = measured.calls(_case(Mode.TRAINING, cells=2))
+    assert calls.keys() == {0, WEIGHTS}
+    calls[0]()
+    gradients = [calls[WEIGHTS]() for _ in range(2)]  # there and back
+    assert [sum(map(len, both)) for both in gradients] == [WEIGHTS, WEIGHTS]
+    for copy in (copy for both in gradients for copy in both):
+        assert copy[: len(copy) * 3 // 4].eq(1).all()  # what is less than a step of the loop is left out
+    inference = measured.calls(_case(Mode.INFERENCE))
+    assert inference.keys() == {0, WEIGHTS} and inference[WEIGHTS]() is None
+    measured.memory_us(WEIGHTS, True, TIMES)
+    assert measured.measured()["memory_us"] == {"inference": {}, "training": {4 * WEIGHTS: 9.0}}
 
 
 @needs_compiler
