@@ -207,12 +207,22 @@ def _speedups(runs: Sequence[Speedups]) -> Iterable[str]:
     yield f"#### A second thread: float32, {threads.THREADS} threads against one"
     names = dict.fromkeys(name for found in runs for name in found.cases)
     links = ", ".join(f"[{found.name}.json](../benchmarks/results/threads/{found.name}.json)" for found in runs)
-    lines = [f"{links}, by `python -m benchmarks.threads`: the time of one thread over that of {threads.THREADS}, in turn."]
+    lines = [
+        f"{links}, by `python -m benchmarks.threads`: the time of one thread over that of {threads.THREADS}, in turn. *Most* "
+        f"is what it would be if {threads.THREADS} threads were at their limit."
+    ]
     lines += [line for found in runs for line in _busy(found.machine)]
     yield "\n".join(lines)
-    heads = [f"freed memory {found.memory}" if found.memory else "memory as the C library has it" for found in runs]
-    rows = [[name, *(report.spread(found.cases[name]) if name in found.cases else "" for found in runs)] for name in names]
-    yield _table(["case", *heads], rows)
+    memories = [f"freed memory {found.memory}" if found.memory else "memory as the C library has it" for found in runs]
+    rows = [[name, *(text for found in runs for text in _speedup(found, name))] for name in names]
+    yield _table(["case", *(head for memory in memories for head in (memory, "most"))], rows)
+
+
+def _speedup(found: Speedups, name: str) -> tuple[str, str]:
+    return (
+        report.spread(found.cases[name]) if name in found.cases else "",
+        f"{found.most[name]:.2f}" if name in found.most else "",
+    )
 
 
 def _targets(runs: Sequence[Run], shares: Sequence[Products], speedups: Sequence[Speedups]) -> Iterable[str]:

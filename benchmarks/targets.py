@@ -173,7 +173,7 @@ SHARE_RULES: tuple[Rule[Products], ...] = (
 def _second_thread(least: float, one_row: bool) -> Callable[[Speedups], list[Verdict]]:
     def verdicts(found: Speedups) -> list[Verdict]:
         return [
-            Verdict(f"{name}{found.memory_suffix}", least, ratio.median)
+            Verdict(f"{name}{found.memory_suffix}", least, ratio.median, found.most.get(name))
             for name, ratio in found.cases.items()
             if name.startswith("grid 1x") == one_row
         ]

@@ -17,6 +17,7 @@ from .arguments import add_json, check_json, regex
 from .cases import Call
 from .found import Found, read, to_json, write
 from .grid import GRID
+from .limits import Limits, why_unavailable
 from .report import spread, three_digits
 from .runner import Quartiles, quartiles, ratios, time_block
 from .selection import Case, select
@@ -25,16 +26,20 @@ from .stream.blocks import Mean, interleaved
 from .workloads import Mode
 
 #: Goes up when a reader of the JSON has to change.
-FORMAT = 1
+FORMAT = 2
 
 THREADS = 2
 
 
 @dataclass(frozen=True)
 class Speedups(Found):
-    """What one run of this command found on one machine: by case the time of one thread over that of :data:`THREADS`."""
+    """What one run of this command found on one machine: by case the time of one thread over that of :data:`THREADS`.
+
+    `most` is what that would be if the latter were at their limit, where it is known (:mod:`benchmarks.limits`).
+    """
 
     cases: Mapping[str, Quartiles]
+    most: Mapping[str, float]
 
 
 def load(path: Path) -> Speedups:
@@ -44,7 +49,8 @@ def load(path: Path) -> Speedups:
         ValueError: the file is of another format.
     """
     content = read(path, "speedups", FORMAT)
-    return Speedups(path.stem, content["machine"], {name: Quartiles(**ratio) for name, ratio in content["cases"].items()})
+    cases = {name: Quartiles(**ratio) for name, ratio in content["cases"].items()}
+    return Speedups(path.stem, content["machine"], cases, content["most"])
 
 
 def is_meant(case: Case) -> bool:
@@ -70,7 +76,7 @@ def measure(case: Case, rounds: int) -> tuple[list[float], list[float]]:
     return times["one"], times["more"]
 
 
-HEAD = f"| case | one thread, us | {THREADS} threads, us | ratio |\n|---|---|---|---|"
+HEAD = f"| case | one thread, us | {THREADS} threads, us | ratio | at the limit |\n|---|---|---|---|---|"
 
 
 def main() -> None:
@@ -87,15 +93,23 @@ def main() -> None:
     environment.restart_with(environment.wanted(arguments), sys.argv[1:], "benchmarks.threads")
     torch.set_num_threads(THREADS)
     about = machine.describe()
+    limits = (
+        Limits(THREADS, level=environment.level_of(about["environment"])) if why_unavailable(torch.float32) is None else None
+    )
     found: dict[str, Quartiles] = {}
+    most: dict[str, float] = {}
     print(HEAD)
     for case in chosen:
         one, more = measure(case, arguments.rounds)
         found[case.name] = ratios(one, more)
+        if limits is not None:
+            least = limits.of_case(case, {}) + limits.overhead_of_case(case, {})
+            most[case.name] = quartiles(one).median / least
         times = " | ".join(three_digits(quartiles(us).median) for us in (one, more))
-        print(f"| {case.name} | {times} | {spread(found[case.name])} |", flush=True)
+        at_limit = f"{most[case.name]:.2f}" if case.name in most else ""
+        print(f"| {case.name} | {times} | {spread(found[case.name])} | {at_limit} |", flush=True)
     if arguments.json is not None:
-        write(to_json(Speedups(arguments.json.stem, about, found), FORMAT), arguments.json)
+        write(to_json(Speedups(arguments.json.stem, about, found, most), FORMAT), arguments.json)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ sys.path.append(str(ROOT))
 
 from benchmarks import threads  # noqa: E402
 from benchmarks.grid import GRID  # noqa: E402
+from benchmarks.limits import why_unavailable  # noqa: E402
 from benchmarks.selection import select  # noqa: E402
 from benchmarks.stream.blocks import Mean  # noqa: E402
 from benchmarks.workloads import Mode  # noqa: E402
@@ -50,11 +51,14 @@ def test_prints_a_table_and_writes_it(tmp_path: Path) -> None:
     options = ["--only", "1x512x512 inference", "--rounds", "1", "--memory", "kept", "--json", path]
     command = [sys.executable, "-m", "benchmarks.threads", *options]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert re.search(r"^\| grid 1x512x512 inference \| \S+ \| \S+ \| \d+\.\d\d \(.*\) \|$", printed, re.MULTILINE), printed
+    assert re.search(
+        r"^\| grid 1x512x512 inference \| \S+ \| \S+ \| \d+\.\d\d \(.*\) \| (\d+\.\d\d)? \|$", printed, re.MULTILINE
+    ), printed
     found = threads.load(path)
     assert (found.name, found.memory, found.machine["threads"]) == ("of-this-machine", "kept", threads.THREADS)
     (ratio,) = found.cases.values()
     assert f"{ratio.median:.2f} (" in printed
+    assert [f"| {most:.2f} |" in printed for most in found.most.values()] == [True] * (why_unavailable(torch.float32) is None)
 
 
 @pytest.mark.parametrize(
