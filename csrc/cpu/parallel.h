@@ -13,6 +13,9 @@ namespace gru_ext::cpu {
 // this many multiply-adds.
 constexpr int64_t kMinWorkPerThread = 500'000;
 
+// The threads that so many multiply-adds are worth.
+constexpr int64_t most_shares(int64_t work) { return std::max<int64_t>(1, work / kMinWorkPerThread); }
+
 // Whether more than one thread gets a part of so many multiply-adds.
 constexpr bool worth_dividing(int64_t work) { return work > kMinWorkPerThread; }
 
@@ -37,7 +40,7 @@ struct Share {
 template <class F>
 void parallel_shares(int64_t work, const F& f) {
   const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-  const int64_t count = std::clamp<int64_t>(work / kMinWorkPerThread, 1, threads);
+  const int64_t count = std::min(most_shares(work), threads);
   if (count == 1) return f(Share{});
   at::parallel_for(0, count, /*grain_size=*/1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) f(Share{i, count});

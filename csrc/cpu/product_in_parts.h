@@ -18,12 +18,17 @@ namespace gru_ext::cpu {
 constexpr int64_t kRowsInParts = 4;          // of C, at the most
 constexpr int64_t kNumbersInPart = 1 << 15;  // of B, at the least
 constexpr int64_t kMostParts = 8;
+// A step has as many such products, which threads share.
+constexpr int64_t kProductsOfStep = 4;
 
-// By sizes alone, so that the sums are the same on any number of threads.
+// By sizes alone, so that the sums are the same on any number of threads; as many as there may be threads, because one thread
+// takes up to 2 % longer for them.
 template <class T>
 int64_t parts_of(const MatmulArgs<T>& p) {
+  if (p.M > kRowsInParts) return 1;
+  const int64_t most = std::min({kMostParts, p.K * p.J / kNumbersInPart, most_shares(kProductsOfStep * p.M * p.J * p.K)});
   int64_t parts = 1;
-  while (p.M <= kRowsInParts && 2 * parts <= std::min(kMostParts, p.K * p.J / kNumbersInPart)) parts *= 2;
+  while (2 * parts <= most) parts *= 2;
   return parts;
 }
 
