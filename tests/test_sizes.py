@@ -35,7 +35,9 @@ def test_small_sizes(n: int, i: int, h: int, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("n, i, h", [(1, 300, 260), (5, 513, 97), (200, 33, 129), (700, 40, 33), (193, 65, 86), (257, 1, 1)])
+@pytest.mark.parametrize(
+    "n, i, h", [(1, 300, 260), (3, 201, 203), (5, 513, 97), (200, 33, 129), (700, 40, 33), (193, 65, 86), (257, 1, 1)]
+)
 def test_sizes_beyond_a_block(n: int, i: int, h: int, dtype: torch.dtype) -> None:
     """Batches, contractions and outputs of more than one block of every loop.
 
