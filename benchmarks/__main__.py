@@ -8,7 +8,7 @@ from typing import Optional
 import torch
 
 from . import environment, limits, machine, report
-from .arguments import add_json, check_json, regex
+from .arguments import add_json, regex
 from .found import write
 from .grid import GRID
 from .limits import Limits
@@ -89,7 +89,6 @@ def main(argv: Optional[list[str]] = None) -> int:
     if arguments.list:
         print("\n".join(case.name for case in cases))
         return 0
-    check_json(parser, arguments)
     environment.restart_with(environment.wanted(arguments), sys.argv[1:] if argv is None else argv)
     peers, skipped = _chosen_peers(parser, known, arguments.peers)
     torch.set_num_threads(arguments.threads)

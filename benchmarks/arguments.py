@@ -14,12 +14,14 @@ def regex(text: str) -> str:
     return text
 
 
+def file_to_write(text: str) -> Path:
+    """The type of an option that names a file: one in no folder is an error before anything is measured."""
+    folder = Path(text).absolute().parent
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {folder}")
+    return Path(text)
+
+
 def add_json(parser: argparse._ActionsContainer, help: str) -> None:
     """Option `--json`."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help=help)
-
-
-def check_json(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Ends with an error where `--json` names a file in no folder: before anything is measured."""
-    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder {arguments.json.absolute().parent}")
+    parser.add_argument("--json", type=file_to_write, metavar="FILE", help=help)

@@ -20,7 +20,7 @@ import torch
 import gru_ext
 
 from . import environment, machine
-from .arguments import add_json, check_json
+from .arguments import add_json
 from .cases import Call
 from .found import Found, read, to_json, write
 from .limits import OPERATIONS, Limits, why_unavailable
@@ -154,7 +154,6 @@ def main() -> None:
     add_json(parser, "write the shares there")
     environment.add_arguments(parser)
     arguments = parser.parse_args()
-    check_json(parser, arguments)
     environment.restart_with(environment.wanted(arguments), sys.argv[1:], "benchmarks.products")
     reason = why_unavailable(torch.float32)
     if reason:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from . import cases, environment, machine
-from .arguments import add_json, check_json, regex
+from .arguments import add_json, regex
 from .cases import Call
 from .found import Found, read, to_json, write
 from .grid import GRID
@@ -89,7 +89,6 @@ def main() -> None:
     chosen = [case for case in select(GRID, (Mode.INFERENCE, Mode.TRAINING), arguments.only) if is_meant(case)]
     if not chosen:
         parser.error("no case is left: `python -m benchmarks --list` has the names")
-    check_json(parser, arguments)
     environment.restart_with(environment.wanted(arguments), sys.argv[1:], "benchmarks.threads")
     torch.set_num_threads(THREADS)
     about = machine.describe()

@@ -150,6 +150,22 @@ def test_a_quick_run_on_the_cpu(tmp_path: Path) -> None:
     assert tables.read_text().startswith("# GRU cells on a GPU")
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--only", "("], "'(' is not a regular expression"),
+        (["--json", "no-such-folder/out.json"], "--json: there is no folder"),
+        (["--markdown", "no-such-folder/out.md"], "--markdown: there is no folder"),
+    ],
+)
+def test_bad_options_are_errors_before_anything_is_measured(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main([*options, "--device", "cpu"])
+    assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
 def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(SystemExit) as stopped:

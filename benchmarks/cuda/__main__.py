@@ -14,6 +14,7 @@ from typing import Any, Optional
 
 import torch
 
+from ..arguments import add_json, file_to_write, regex
 from ..runner import Options
 from . import ceilings, device, kernels, report, sweep
 from .measuring import Outcome, measure
@@ -28,14 +29,14 @@ def _parser() -> argparse.ArgumentParser:
     known = list(peers())
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cuda", description=__doc__)
     parser.add_argument("--show", type=Path, metavar="FILE", help="print the tables of a JSON file and stop")
-    parser.add_argument("--only", default="", metavar="REGEX", help="shapes in whose name or sizes this is found")
+    parser.add_argument("--only", type=regex, default="", metavar="REGEX", help="shapes in whose name or sizes this is found")
     parser.add_argument("--peers", default=",".join(known), help="names joined by commas; default: %(default)s")
     parser.add_argument("--no-kernels", action="store_true", help="steps only, no single kernels and no sweep of small batches")
     parser.add_argument("--budget", type=float, default=1e9, metavar="SECONDS", help="begin no further shape after so long")
     parser.add_argument("--quick", action="store_true", help="a moment for each: shows that all runs, not how fast")
     parser.add_argument("--device", default="cuda", help="cpu: wall times only, to try the command out")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write all tables there")
+    add_json(parser, "write all results there")
+    parser.add_argument("--markdown", type=file_to_write, metavar="FILE", help="write all tables there")
     return parser
 
 
