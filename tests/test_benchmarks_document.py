@@ -201,6 +201,12 @@ def test_shares_of_products_and_of_reading() -> None:
     ]
 
 
+def test_products_have_at_least_the_share_of_their_pass() -> None:
+    """0.6 of the backward one here, of which what a larger input adds has 0.55."""
+    backward = targets.SHARE_RULES[1]
+    assert [verdict.reached for verdict in backward.verdicts(_products(0.85, 0.55, 0.9))] == [0.6]
+
+
 def test_document_has_the_shares_of_its_machine() -> None:
     run = _run([])
     at_level = _products(0.1, 0.2, 0.3, **LEVELS["avx2"])

@@ -150,8 +150,10 @@ Grads cell_backward(const Tensor& grad_, const Tensor& saved_, const Tensor& inp
     return output_mask[i] ? empty(sizes, type) : Tensor();
   };
   const at::ScalarType of_weights = large ? computed : dtype;
-  const Tensor d_input = wanted(0, {N, I}, dtype), d_hx = wanted(1, {N, H}, dtype), d_w_ih = wanted(2, {3 * H, I}, of_weights),
-               d_w_hh = wanted(3, {3 * H, H}, of_weights), d_b_ih = wanted(4, {3 * H}, computed),
+  // The large ones first: then the C library cuts the memory that it has of the last step into the same pieces. After small
+  // ones they wander through all that is free, which no cache holds; one row, I = H = 512: 1.05 to 1.1 times as fast.
+  const Tensor d_w_ih = wanted(2, {3 * H, I}, of_weights), d_w_hh = wanted(3, {3 * H, H}, of_weights),
+               d_input = wanted(0, {N, I}, dtype), d_hx = wanted(1, {N, H}, dtype), d_b_ih = wanted(4, {3 * H}, computed),
                d_b_hh = wanted(5, {3 * H}, computed);
 
   with_kernels(dtype, [&](const auto& k) {
