@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import torch
 
@@ -41,8 +41,11 @@ def why_unavailable(dtype: torch.dtype) -> Optional[str]:
     return native.why_unavailable()
 
 
-#: Microseconds of each call of :meth:`Limits.calls` in each round, by the weights that it moves.
-Times = Mapping[int, Sequence[float]]
+#: A call of :meth:`Limits.calls`: by the weights that it moves, or the least that any step from Python does.
+Kind = Union[int, str]
+LEAST = "least"
+#: Microseconds of each in each round.
+Times = Mapping[Kind, Sequence[float]]
 
 
 def overhead_us(mode: Mode, cells: int, call_us: float, autograd_us: float) -> float:
@@ -124,14 +127,16 @@ class Limits:
                 known[count] = sum(pool.map(measure, [count] * self.threads)) / 1e6
         return known[count]
 
-    def calls(self, case: Case) -> dict[int, Call]:
-        """What takes turns with those that are measured on a case, by the weights that it moves instead of a step.
+    def calls(self, case: Case) -> dict[Kind, Call]:
+        """What takes turns with those that are measured on a case.
 
         The machine can change from one second to the next, above all the caches that others use too. Empty for several threads.
         """
         if self.threads > 1:
             return {}
-        return {weights: self.moving(weights, case.mode.trains) for weights in {0, *map(weights_of, case.workload.cells)}}
+        trains = case.mode.trains
+        moving = {weights: self.moving(weights, trains) for weights in {0, *map(weights_of, case.workload.cells)}}
+        return {LEAST: self._autograd if trains else self._new_tensor, **moving}
 
     def memory_us(self, weights: int, trains: bool, times: Times) -> float:
         """The time that so many weights take to be read in a step; in training to be read twice and copied once.
@@ -249,7 +254,7 @@ class Limits:
         """What comes on top of that, in microseconds: see :func:`overhead_us`."""
         call_us, autograd_us = self.call_us, self.autograd_us
         if times and case.mode is Mode.TRAINING:
-            call_us, autograd_us = 0, median(times[0])  # makes the tensors of its operator too
+            call_us, autograd_us = 0, median(times[LEAST])  # makes the tensors of its operator too
         elif times and not case.mode.trains:
-            call_us = median(times[0])
+            call_us = median(times[LEAST])
         return overhead_us(case.mode, len(case.workload.cells), call_us, autograd_us)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Optional, TypeVar, Union
+from typing import Optional, TypeVar
 
 import torch
 
 from . import accuracy, cases
 from .cases import Call
-from .limits import Limits
+from .limits import Kind, Limits
 from .peers import REFERENCE, Peer
 from .selection import Case
 
@@ -171,8 +171,8 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
     gc.disable()
     try:
         with torch.inference_mode(not case.mode.trains):
-            moving = limits.calls(case) if limits else {}
-            all_calls: dict[Union[str, int], Call] = {**calls, **moving}
+            of_limits = limits.calls(case) if limits else {}
+            all_calls: dict[Kind, Call] = {**calls, **of_limits}
             sizes = {name: calls_per_block(call, options.block) for name, call in all_calls.items()}
             times = interleave(all_calls, sizes, options)
     finally:
@@ -185,8 +185,8 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
     outcomes = {peer.name: results[peer.name] for peer in peers}
     if limits is None:
         return Result(case, outcomes)
-    moved = {weights: [1e6 * s for s in times[weights]] for weights in moving}
-    return Result(case, outcomes, limits.of_case(case, moved), limits.overhead_of_case(case, moved))
+    in_turn = {kind: [1e6 * s for s in times[kind]] for kind in of_limits}
+    return Result(case, outcomes, limits.of_case(case, in_turn), limits.overhead_of_case(case, in_turn))
 
 
 def _error(call: Call, problem: cases.Problem, expected: list[torch.Tensor], peer: Optional[Peer] = None) -> float:
