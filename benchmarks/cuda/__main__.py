@@ -15,6 +15,7 @@ from typing import Any, Optional
 import torch
 
 from ..arguments import add_json, file_to_write, regex
+from ..found import write
 from ..runner import Options
 from . import ceilings, device, kernels, report, sweep
 from .measuring import Outcome, measure
@@ -93,7 +94,7 @@ def main(argv: Optional[list[str]] = None) -> int:
         taken, left_out = time.monotonic() - start, len(wanted) - len(found)
         results = report.to_json(about, limits, found, of_kernels or [], small or [], left_out, taken)
         if arguments.json is not None:
-            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+            write(results, arguments.json)
         if arguments.markdown is not None:
             arguments.markdown.write_text(report.markdown(results))
         print(report.compact(results), *(f"FAILED: {failure}" for failure in failures), sep="\n")
