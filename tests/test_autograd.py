@@ -201,6 +201,59 @@ def test_hooks_on_tensors_and_parameters() -> None:
     torch.testing.assert_close(doubled, x.grad * 2)
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize("bias", [True, False])
+def test_node_in_the_graph(bias: bool) -> None:
+    """Its name is what profilers and anomaly mode print; an edge for each argument, also for absent biases."""
+    cell = gru_ext.GRUCell(3, 4, bias=bias)
+    state = cell(torch.randn(2, 3))
+    assert "grad_fn=<GRUCellBackward>" in repr(state)
+    assert state.grad_fn.name() == "GRUCellBackward"
+    edges = state.grad_fn.next_functions
+    assert [function is not None for function, _ in edges] == [False, False, True, True, bias, bias]
+    assert [function.variable for function, _ in edges if function] == list(cell.parameters())
+
+
+@pytest.mark.skipif(not hasattr(torch.autograd.graph, "node_creation_hook"), reason="torch has no such hooks before 2.14")
+def test_node_creation_hook() -> None:
+    """It meets the node of our op when that is whole, once."""
+    seen = []
+    cell = gru_ext.GRUCell(3, 4)
+    with torch.autograd.graph.node_creation_hook(lambda node: seen.append((node, len(node.next_functions)))):
+        state = cell(torch.randn(2, 3))
+    assert seen[-1] == (state.grad_fn, 6)
+    assert len(seen) == 1
+
+
+class _NoGradient(torch.autograd.Function):
+    """The identity, whose backward pass says that there is no gradient."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> None:
+        return None
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_no_incoming_gradient(create_graph: bool) -> None:
+    """As for torch's cell there is none of the arguments either, and a second use of the state counts by itself."""
+    for cell in cell_pair(3, 4):
+        x = torch.randn(2, 3, requires_grad=True)
+        state = cell(x)
+        leaves = [x, *cell.parameters()]
+        unused = torch.autograd.grad(
+            _NoGradient.apply(state).sum(), leaves, retain_graph=True, allow_unused=True, create_graph=create_graph
+        )
+        assert unused == (None,) * len(leaves)
+        both = torch.autograd.grad((_NoGradient.apply(state) + state).sum(), leaves, retain_graph=True)
+        alone = torch.autograd.grad(state.sum(), leaves)
+        for one, other in zip(both, alone, strict=True):
+            assert torch.equal(one, other)
+
+
 def test_backward_in_another_thread() -> None:
     _, cell = cell_pair(3, 4)
     x = torch.randn(2, 3)
