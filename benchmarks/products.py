@@ -9,6 +9,7 @@ compared takes turns.
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -147,9 +148,18 @@ def tables(found: Products) -> tuple[str, str]:
     return "\n".join(passes), "\n".join(reading)
 
 
+def _size(text: str) -> tuple[int, int, int]:
+    """The type of a size: N x I x H."""
+    numbers = re.fullmatch("([1-9][0-9]*)x([1-9][0-9]*)x([1-9][0-9]*)", text)
+    if numbers is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form 64x512x512")
+    n, inputs, hidden = map(int, numbers.groups())
+    return n, inputs, hidden
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.products", description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", default=["x".join(map(str, size)) for size in SIZES], help="N x I x H")
+    parser.add_argument("--sizes", nargs="+", type=_size, default=SIZES, metavar="NxIxH")
     parser.add_argument("--rounds", type=int, default=30)
     add_json(parser, "write the shares there")
     environment.add_arguments(parser)
@@ -165,8 +175,9 @@ def main() -> None:
     reading: dict[str, Quartiles] = {}
     print(PASSES_HEAD)
     for size in arguments.sizes:
-        passes[size] = shares(*map(int, size.split("x")), arguments.rounds, limits)
-        print(passes_row(size, passes[size]), flush=True)
+        name = "x".join(map(str, size))
+        passes[name] = shares(*size, arguments.rounds, limits)
+        print(passes_row(name, passes[name]), flush=True)
     print(f"\n{READING_HEAD}")
     for hidden in SINGLE_ROWS:
         name = f"1x{hidden}x{hidden}"

@@ -69,6 +69,14 @@ def test_prints_both_tables_and_writes_them(tmp_path: Path) -> None:
     assert (found.name, found.machine["threads"], found.level) == ("of-this-machine", 1, "")
 
 
+@pytest.mark.parametrize("size", ["64x512", "64x512x512,3200x200x200", "0x8x8", "axbxc"])
+def test_other_sizes_are_refused(size: str) -> None:
+    command = [sys.executable, "-m", "benchmarks.products", "--sizes", "16x64x16", size]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2 and result.stdout == ""
+    assert f"argument --sizes: {size!r} is not of the form 64x512x512" in result.stderr
+
+
 def test_other_formats_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"format": 0}')
