@@ -16,6 +16,19 @@ FAULTS = {
         "i <= count; ++i) p[i] = lanes[i];",
         "default",
     ),
+    "row end written one too far by a mask": (
+        "memory.h",
+        "_mm256_maskstore_ps(p, lane_mask(count, T{})",
+        "_mm256_maskstore_ps(p, lane_mask(count + 1, T{})",
+        "avx2",
+    ),
+    "row end written one too short by a mask": (
+        "memory.h",
+        "_mm512_mask_storeu_ps(p, (1u << count) - 1",
+        "_mm512_mask_storeu_ps(p, (1u << (count - 1)) - 1",
+        "avx512",
+    ),
+    "last columns in place one too few": ("tile.h", "return F::load(p, count);", "return F::load(p, count - 1);", "avx512"),
     "bias of r left out": (
         "step.h",
         "r(load_bias(p.b_ih, j, count) + load_bias(p.b_hh, j, count))",

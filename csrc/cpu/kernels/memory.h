@@ -123,6 +123,14 @@ __attribute__((noinline)) void store_lanes(T* p, const T* lanes, int64_t count) 
 
 template <class T>
 GRU_EXT_FN void store(T* p, Vec<Compute<T>> a, int64_t count) {
+#if GRU_EXT_INTRINSICS == 512
+  if constexpr (sizeof(T) == 2) return _mm256_mask_storeu_epi16(p, (1u << count) - 1, (__m256i)narrow(a, T{}));
+  if constexpr (sizeof(T) == 4) return _mm512_mask_storeu_ps(p, (1u << count) - 1, (__m512)a.v);
+  if constexpr (sizeof(T) == 8) return _mm512_mask_storeu_pd(p, (1u << count) - 1, (__m512d)a.v);
+#elif GRU_EXT_INTRINSICS == 256
+  if constexpr (sizeof(T) == 4) return _mm256_maskstore_ps(p, lane_mask(count, T{}), (__m256)a.v);
+  if constexpr (sizeof(T) == 8) return _mm256_maskstore_pd(p, lane_mask(count, T{}), (__m256d)a.v);
+#endif
   T lanes[Vec<Compute<T>>::kLanes];
   store(lanes, a);
   store_lanes(p, lanes, count);

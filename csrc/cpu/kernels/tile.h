@@ -57,18 +57,62 @@ template <class E>
 struct Factors {
   using Vector = Vec<E>;
   GRU_EXT_FN static Vector load(const E* p) { return cpu::load(p); }
+  GRU_EXT_FN static Vector load(const E* p, int64_t count) { return cpu::load(p, count); }
   GRU_EXT_FN static Vector broadcast(E e) { return Vec<E>::broadcast(e); }
   GRU_EXT_FN static Vec<E> add_product(Vector a, Vector b, Vec<E> sum) { return fma(a, b, sum); }
 };
 
+// The last vector of a tile's columns, of B and of C: all of it is there.
+struct AllColumns {
+  template <class F, class E>
+  GRU_EXT_FN static auto load_b(const E* p) {
+    return F::load(p);
+  }
+  template <class S>
+  GRU_EXT_FN static Vec<S> load_c(const S* p) {
+    return load(p);
+  }
+  template <class S>
+  GRU_EXT_FN static void store_c(S* p, Vec<S> a) {
+    store(p, a);
+  }
+};
+
+// The first numbers are. A panel has all of B, whose columns outside of C are 0.
+struct FirstOfPanel {
+  int64_t count;
+
+  template <class F, class E>
+  GRU_EXT_FN static auto load_b(const E* p) {
+    return F::load(p);
+  }
+  template <class S>
+  GRU_EXT_FN Vec<S> load_c(const S* p) const {
+    return load(p, count);
+  }
+  template <class S>
+  GRU_EXT_FN void store_c(S* p, Vec<S> a) const {
+    store(p, a, count);
+  }
+};
+struct FirstColumns : FirstOfPanel {
+  template <class F, class E>
+  GRU_EXT_FN auto load_b(const E* p) const {
+    return F::load(p, count);
+  }
+};
+
 // acc[r][v] += sum over k of A[r][k] * b[k * b_row + v * kLanes ...]
-template <int R, int V, class A, class E, class S>
-GRU_EXT_FN void multiply_tile(int64_t K, A a, const E* b, int64_t b_row, Vec<S> (&acc)[R][V]) {
+template <int R, int V, class A, class E, class Last, class S>
+GRU_EXT_FN void multiply_tile(int64_t K, A a, const E* b, int64_t b_row, Last last, Vec<S> (&acc)[R][V]) {
   using F = Factors<E>;
   for (int64_t k = 0; k < K; ++k) {
     typename F::Vector column[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) column[v] = F::load(b + v * Vec<S>::kLanes);
+    for (int v = 0; v < V; ++v) {
+      const E* const p = b + v * Vec<S>::kLanes;
+      column[v] = v < V - 1 ? F::load(p) : last.template load_b<F>(p);
+    }
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
       const auto row = F::broadcast(a.first(r));
@@ -85,12 +129,12 @@ GRU_EXT_FN void multiply_tile(int64_t K, A a, const E* b, int64_t b_row, Vec<S> 
 constexpr int64_t kPartK = 128;
 
 // The same part by part.
-template <int R, int V, class A, class E, class S>
-GRU_EXT_FN void multiply_in_parts(int64_t K, A a, const E* b, int64_t b_row, Vec<S> (&acc)[R][V]) {
-  multiply_tile(K < kPartK ? K : kPartK, a, b, b_row, acc);
+template <int R, int V, class A, class E, class Last, class S>
+GRU_EXT_FN void multiply_in_parts(int64_t K, A a, const E* b, int64_t b_row, Last last, Vec<S> (&acc)[R][V]) {
+  multiply_tile(K < kPartK ? K : kPartK, a, b, b_row, last, acc);
   for (int64_t k = kPartK; k < K; k += kPartK) {
     Vec<S> part[R][V] = {};
-    multiply_tile(K - k < kPartK ? K - k : kPartK, a.from_column(k), b + k * b_row, b_row, part);
+    multiply_tile(K - k < kPartK ? K - k : kPartK, a.from_column(k), b + k * b_row, b_row, last, part);
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
