@@ -214,6 +214,7 @@ def test_node_in_the_graph(bias: bool) -> None:
     assert [function.variable for function, _ in edges if function] == list(cell.parameters())
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(not hasattr(torch.autograd.graph, "node_creation_hook"), reason="torch has no such hooks before 2.14")
 def test_node_creation_hook() -> None:
     """It meets the node of our op when that is whole, once."""
