@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from commands import CXX, FOUND, ROOT, needs, needs_compiler, plant, run, two_at_a_time
 from kernel_faults import FAULTS
 
 import gru_ext
+import gru_ext._library as library
 
 CPP = ROOT / "tests" / "cpp"
 FLAGS = (ROOT / "compile_flags.txt").read_text().split()
@@ -25,6 +27,11 @@ LEVELS = WHOLE_LEVELS + DOT_LEVELS
 WIDE_LEVELS = ["wide", "wide_dot"]  # that only tests have
 
 pytestmark = needs_compiler
+
+
+def runs_here(level: str) -> bool:
+    """Whether this processor runs it. Without the compiled ops nobody says so: yes."""
+    return library.reason is not None or level in [*torch.ops.gru_ext._cpu_levels(), *WIDE_LEVELS]
 
 
 def wrapper(level: str, root: Path = ROOT) -> Path:
@@ -52,11 +59,16 @@ class Build:
     def object(self, source: Path, *flags: str) -> Path:
         target = self.folder / f"{source.stem}.o"
         if not target.exists():
-            # Optimising vectors that no instruction handles takes minutes, and the tests of them seconds. But without it,
-            # functions that throw nothing refer to what exceptions need.
-            slow_to_compile = ["-O0", "-g0", "-fno-exceptions"] if source.stem.startswith("isa_wide") else []
-            run(self.compiler, *self.flags, *slow_to_compile, *flags, "-c", source, "-o", target)
+            run(self.compiler, *self.flags, *self.less_optimised(source), *flags, "-c", source, "-o", target)
         return target
+
+    def less_optimised(self, source: Path) -> list[str]:
+        """Flags for kernels whose tests take seconds, but which optimising takes minutes."""
+        level = source.stem.removeprefix("isa_")
+        if level in WIDE_LEVELS:  # vectors that no instruction handles
+            # Functions that throw nothing refer to what exceptions need, if nothing is optimised.
+            return ["-O0", "-g0", "-fno-exceptions"]
+        return ["-O1"] if level in LEVELS and not runs_here(level) else []  # which are linked and not called
 
     def objects(self, sources: list[Path]) -> list[Path]:
         return two_at_a_time(self.object, sources)
@@ -120,22 +132,36 @@ def test_sixteen_bit_numbers(level: str, build: Build, runnable: list[str]) -> N
     assert run(build.of_level("conversions_test", level)).count(": ok") == 4
 
 
+@pytest.fixture(scope="module")
+def instructions() -> dict[str, list[str]]:
+    """Those of each function of the installed library. Functions of one name, of several levels, follow one another."""
+    if platform.machine() != "x86_64":
+        pytest.skip("reads the instructions of x86-64")
+    functions: dict[str, list[str]] = {}
+    for line in run("objdump", "-d", "-C", "--no-show-raw-insn", gru_ext.library_path()).splitlines():
+        if line.endswith(">:"):
+            function = functions.setdefault(line[line.index("<") + 1 : -2], [])
+        elif "\t" in line:
+            function.append(line.split("\t", 1)[1])
+    return functions
+
+
+@pytest.mark.compiled
 @needs("objdump")
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the instructions of x86")
-@pytest.mark.parametrize("level", [level for level in WHOLE_LEVELS if level.startswith("avx")])
-def test_products_keep_their_sums_in_registers(level: str, build: Build, kernels_test: Path) -> None:
+@pytest.mark.parametrize("register", ["ymm", "zmm"])
+def test_products_keep_their_sums_in_registers(register: str, instructions: dict[str, list[str]]) -> None:
     """A loop that is not unrolled to its end leaves what it indexes in memory, whence each addition takes it."""
-    listing = run("objdump", "-d", "--no-show-raw-insn", build.object(wrapper(level)))
-    functions = re.findall(r"<(\w*matmul_tiles\w*)[^>]*>:\n(.+?)(?:\n\n|\Z)", listing, re.DOTALL)
-    additions = [line for _, code in functions for line in code.splitlines() if "vfmadd" in line]
+    products = [code for name, code in instructions.items() if re.search(r"cpu::.*\b(matmul_tiles|multiply_panels)<", name)]
+    additions = [line for code in products for line in code if "vfmadd" in line and register in line]
     assert additions and [line for line in additions if re.search(r"vfmadd213p[sd] +\S*\(%r", line)] == []
 
 
+@pytest.mark.compiled
 @needs("objdump")
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the instructions of x86")
-def test_bfloat16_is_multiplied_in_pairs(build: Build, kernels_test: Path) -> None:
-    listing = run("objdump", "-d", "--no-show-raw-insn", build.object(wrapper("avx512_vnni_bf16")))
-    assert "vdpbf16ps" in listing and "vfmadd" in listing  # the sums; the gates
+def test_bfloat16_is_multiplied_in_pairs(instructions: dict[str, list[str]]) -> None:
+    kernels = [code for name, code in instructions.items() if re.search(r"cpu::.*\bforward_block<.*BFloat16", name)]
+    used = {line.split()[0] for code in kernels for line in code}
+    assert used >= {"vdpbf16ps", "vfmadd231ps"}  # the sums; the gates
 
 
 # A prime number of bit patterns between those tried, so that the low bits take every value.
@@ -213,15 +239,9 @@ def test_kernel_objects_share_no_function(build: Build, kernels_test: Path) -> N
 
 @pytest.mark.compiled
 @needs("objdump")
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64 has levels whose instructions are told apart by their names")
-def test_only_the_kernels_need_a_newer_processor() -> None:
-    listing = run("objdump", "-d", "-C", "--no-show-raw-insn", gru_ext.library_path())
-    with_avx = set()
-    for line in listing.splitlines():
-        if line.endswith(">:"):
-            function = line[line.index("<") + 1 : -2]
-        elif re.search(r"\tv[a-z0-9]+ .*%[xyz]mm", line):
-            with_avx.add(function)
+def test_only_the_kernels_need_a_newer_processor(instructions: dict[str, list[str]]) -> None:
+    newer = re.compile(r"v[a-z0-9]+ .*%[xyz]mm")
+    with_avx = {name for name, code in instructions.items() if any(map(newer.match, code))}
     assert any("forward_block" in function for function in with_avx)
     ours = re.compile(r"gru_ext::(cpu|stream)::\(anonymous namespace\)::")
     strangers = [function for function in with_avx if not ours.search(function)]

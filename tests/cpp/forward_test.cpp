@@ -1,6 +1,8 @@
 // The forward kernel against the equations in double.
 #include "kernels_test.h"
 
+#include <cstring>
+
 #include "check.h"
 #include "turns.h"
 
@@ -17,6 +19,8 @@ double tolerance(int64_t length) {
 
 // The kernel takes 48 rows at a time.
 constexpr int64_t kBatch[] = {0, 1, 2, 3, 4, 5, 8, 11, 19, 33, 50};
+// With AVX2 it copies up to 480 rows at a time of cells of such a size to panels. Other levels do as with smaller ones.
+constexpr int64_t kPanelBatch[] = {50, 97, 530}, kPanelI = 901, kPanelH = 99;
 constexpr int64_t kSizes[] = {0, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100};
 
 struct Sizes {
@@ -184,15 +188,22 @@ void check_sizes(const std::vector<Level<T>>& levels) {
   for (const int64_t N : {1, 2, 7, 50}) check_size(levels, N, 2570, 19, ++variant, random);
 }
 
+template <class T>
+void check_panels(const std::vector<Level<T>>& levels) {
+  Random random;
+  for (const int64_t N : kPanelBatch)
+    for (int variant = 0; variant < 8; variant += 3) check_size(levels, N, kPanelI, kPanelH, variant, random);
+}
+
 // NaN and infinities in one row of the batch: the equations say what they become; the other rows do not change by a bit.
 template <class T>
-void check_not_finite(const std::vector<Level<T>>& levels) {
+void check_not_finite(const std::vector<Level<T>>& levels, const std::vector<int64_t>& batch, int64_t I, int64_t H) {
   Random random;
-  for (const int64_t N : {2, 11})
+  for (const int64_t N : batch)
     for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)})
       for (const bool in_state : {false, true})
         for (const bool last : {false, true}) {
-          const Sizes s = {N, 9, 19, 9, 19};
+          const Sizes s = {N, I, H, I, H};
           Case<T> c(s, random, 3);
           const int64_t row = N / 2;
           const Buffer<T>& rows = in_state ? c.inputs().h : c.inputs().x;
@@ -219,7 +230,13 @@ void check_not_finite(const std::vector<Level<T>>& levels) {
 template <class T>
 void check_type(const std::vector<const Kernels*>& levels) {
   check_sizes(of_type<T>(levels));
-  check_not_finite(of_type<T>(levels));
+  check_not_finite(of_type<T>(levels), {2, 11}, 9, 19);
+  std::vector<const Kernels*> avx2;
+  for (const Kernels* k : levels)
+    if (std::strcmp(k->level, "avx2") == 0) avx2.push_back(k);
+  if (avx2.empty()) return;
+  check_panels(of_type<T>(avx2));
+  check_not_finite(of_type<T>(avx2), {50}, kPanelI, kPanelH);
 }
 
 // One way and then the other. Not with steps of other weights between: those may share the turn.

@@ -4,10 +4,6 @@
 // Every sum is taken in the same order, so a row of the batch becomes the same bits whatever else is in the batch.
 #pragma once
 
-// The sums of one gate for each row and unit of a block, without biases.
-template <class S>
-using GateSums = S[kGatedRows][kGatedUnits<S>];
-
 // What a block is computed from; E is the type in memory, or its compute type.
 template <class E>
 struct BlockOperands {
@@ -57,35 +53,6 @@ GRU_EXT_FN void sums_of_one(const E* x, int64_t x_row, int64_t begin, int64_t en
     tile.template add<Kind::far>(K, x + n * x_row, x_row, w + u * w_row, w_row);
     tile.store_sums(&sums[n][u], kGatedUnits<S>);
   });
-}
-
-// What the gates of a block are computed from, without biases.
-template <class S>
-struct BlockSums {
-  GateSums<S> r_z[2], n_input, q;
-};
-
-// Gates and new states of `units` units from j on, for the rows of a batch of at most kGatedRows.
-template <class T>
-GRU_EXT_FN void finish_block(const ForwardArgs<T>& p, int64_t j, int units, BlockSums<Compute<T>>& s) {
-  using S = Compute<T>;
-  constexpr int lanes = Vec<S>::kLanes;
-  // In two passes: from r to the next state each instruction waits for the one before it, and two rows' worth of them is all
-  // that a processor looks ahead. While r and z come first, it has several rows at hand in either pass.
-  for (int u = 0; u < units; u += lanes) {
-    const Biases<T> bias(p, j + u, units - u);
-    for (int64_t n = 0; n < p.N; ++n) {
-      S *const r = s.r_z[0][n] + u, *const z = s.r_z[1][n] + u;
-      store(r, gate(load(r) + bias.r));
-      store(z, gate(load(z) + bias.z));
-    }
-  }
-  for (int u = 0; u < units; u += lanes) {
-    const Biases<T> bias(p, j + u, units - u);
-    for (int64_t n = 0; n < p.N; ++n)
-      finish_step(p, n, j + u, units - u, load(s.r_z[0][n] + u), load(s.r_z[1][n] + u), load(s.n_input[n] + u) + bias.n,
-                  load(s.q[n] + u) + bias.q);
-  }
 }
 
 // `units` units from j on, for the rows of a batch of at most kGatedRows.
@@ -214,11 +181,15 @@ GRU_EXT_FN bool widens(int64_t N) {
 
 template <class T>
 int64_t forward_scratch(int64_t N, int64_t I, int64_t H) {
+  if constexpr (kHasPanels)
+    if (in_panels<T>(N, I, H)) return forward_panels_scratch<T>(N, I, H);
   return widens<T>(N) ? (3 * kGatedUnits<Compute<T>> + kGatedRows) * (I + H) : 0;
 }
 
 template <class T>
 void forward(const ForwardArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scratch) {
+  if constexpr (kHasPanels)
+    if (in_panels<T>(p.N, p.I, p.H)) return forward_panels(p, begin, end, scratch);
   for (int64_t n = 0; n < p.N; n += kStripRows) {
     ForwardArgs<T> strip = p.rows(n, n + kStripRows < p.N ? n + kStripRows : p.N);
     strip.from_end ^= n / kStripRows % 2 != 0;

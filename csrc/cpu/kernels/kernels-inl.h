@@ -15,6 +15,7 @@ namespace {
 #include "cpu/kernels/vec.h"
 #include "cpu/kernels/memory.h"
 #include "cpu/kernels/lane_sums.h"
+#include "cpu/kernels/lane_panels.h"
 #include "cpu/kernels/activations.h"
 #include "cpu/kernels/tile.h"
 #include "cpu/kernels/pack.h"
@@ -25,6 +26,8 @@ namespace {
 #include "cpu/kernels/bf16_dots.h"
 #endif
 #include "cpu/kernels/blocks.h"
+#include "cpu/kernels/block_sums.h"
+#include "cpu/kernels/forward_panels.h"
 #include "cpu/kernels/forward.h"
 #include "cpu/kernels/gates_backward.h"
 #include "cpu/kernels/matmul_short.h"

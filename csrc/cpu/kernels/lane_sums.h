@@ -80,3 +80,12 @@ GRU_EXT_FN Vec<S> sums_of_lanes(const Vec<S> (&v)[Vec<S>::kLanes]) {
   else
     return sums[0];
 }
+
+// The lane that is the i-th of a vector in the order in which sums_of_lanes adds them, up to 32 bytes: each to its neighbour,
+// then each such sum to the next, and so on.
+template <class S>
+GRU_EXT_FN constexpr int lane_in_order(int i) {
+  static_assert(sizeof(Vec<S>) <= 32);
+  // Of four floats halves are added first.
+  return sizeof(S) == 8 ? i : i / 4 * 4 + i % 2 * 2 + i % 4 / 2;
+}

@@ -5,10 +5,16 @@ constexpr int kBlockK = 256;     // a packed panel of 3 vectors by 256 fits the 
 constexpr int kBlockRows = 384;  // a packed block of A, 384 by 256, stays in the second-level cache
 static_assert(kBlockRows % kPanelRows == 0);
 
-// Numbers in a panel of B, and in a block of A: small products do without the memory that large ones need.
+template <class T>
+constexpr int kPanelWidth = 3 * Vec<Compute<T>>::kLanes;
+// Whether some panels of B are copied two at a time (matmul.h).
+template <class T>
+constexpr bool kTwoPanels = GRU_EXT_VEC_BYTES == 32 && sizeof(T) == sizeof(Compute<T>);
+
+// Numbers in a panel of B, or two, and in a block of A: small products do without the memory that large ones need.
 template <class T>
 int64_t panel_size(const MatmulArgs<T>& p) {
-  return (p.K < kBlockK ? p.K : kBlockK) * 3 * Vec<Compute<T>>::kLanes;
+  return (p.K < kBlockK ? p.K : kBlockK) * kPanelWidth<T> * (kTwoPanels<T> ? 2 : 1);
 }
 template <class T>
 int64_t block_size(const MatmulArgs<T>& p) {

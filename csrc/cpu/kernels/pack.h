@@ -33,6 +33,16 @@ GRU_EXT_FN void copy_panel(const T* src, int64_t src_row, int64_t rows, int64_t 
       store(dst + k * width + j, j < count ? load_upto(src + k * src_row + j, count - j) : V::zero());
 }
 
+// Two whole panels that lie side by side, one behind the other.
+template <int width, class T>
+GRU_EXT_FN void copy_two_panels(const T* src, int64_t src_row, int64_t rows, Compute<T>* dst) {
+  using V = Vec<Compute<T>>;
+  for (int64_t k = 0; k < rows; ++k)
+#pragma GCC unroll 8
+    for (int j = 0; j < 2 * width; j += V::kLanes)
+      store(dst + (j / width * rows + k) * width + j % width, load(src + k * src_row + j));
+}
+
 // dst[r * columns + k] = src[r * src_row + k], widened.
 template <class T>
 GRU_EXT_FN void copy_rows(const T* src, int64_t src_row, int64_t rows, int64_t columns, Compute<T>* dst) {
