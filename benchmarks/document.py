@@ -29,6 +29,9 @@ METHOD = Path(__file__).with_name("method.md")
 README_BEGIN = "<!-- benchmarks: python -m benchmarks.document --readme -->"
 README_END = "<!-- benchmarks: end -->"
 
+#: Lowest first.
+_CPU_LEVELS = ("default", "avx2", "avx512", "avx512_vnni_bf16")
+
 _README_SIZES = (
     (1, 3, 4),
     (1, 64, 64),
@@ -93,7 +96,7 @@ def _title(machine: Mapping[str, Any]) -> str:
 
 
 def readme_table(runs: Iterable[Run]) -> str:
-    """The table of README: of the last plain run that is there.
+    """The table of README: of the last plain run of the machine with the highest level.
 
     Raises:
         ValueError: there is no float32 run on one thread with neither a level nor a memory rule.
@@ -101,7 +104,7 @@ def readme_table(runs: Iterable[Run]) -> str:
     candidates = [run for run in targets.plain(runs) if not run.memory]
     if not candidates:
         raise ValueError("no results of float32 on one thread without --level and --memory; README's table is made of those")
-    run = max(candidates, key=lambda run: run.name)
+    run = max(candidates, key=lambda run: (_CPU_LEVELS.index(run.machine["gru_ext_level"] or "default"), run.name))
     cells = {mode: _by_size(run, mode) for mode in (Mode.INFERENCE, Mode.TRAINING)}
     rows = [
         [*map(str, size), *(report.spread(cells[mode][size].ratio) for mode in cells)]

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -237,6 +238,16 @@ def test_document_of_results_that_a_test_made() -> None:
     assert "| grid 1x256x256 inference | 3 | 2.40 | 2.5 | 120% | out of reach here |" in text
     assert "| float32, 1 thread | grid 1x256x256 inference | 2.40 (2.38 to 2.42) | onednn 2.50 |" in text
     assert "100 GB/s from 64 KiB, 66 GB/s from 128 KiB; 10 us for one operator" in text and "BUSY (" not in text
+
+
+def test_readme_has_the_highest_level_and_of_that_the_last_run() -> None:
+    def run(name: str, level: Optional[str], ratio: float) -> Run:
+        found = _run([_result((1, 3, 4), mode, {OURS: ratio}) for mode in (Mode.INFERENCE, Mode.TRAINING)])
+        return replace(found, name=name, machine={**found.machine, "gru_ext_level": level})
+
+    runs = [run("4", None, 1), run("3", "avx2", 2), run("2", "avx512", 3), run("1", "avx512", 4)]
+    for order in (runs, runs[::-1]):
+        assert "| 3.00 " in document.readme_table(order)
 
 
 def test_readme_needs_plain_results() -> None:
