@@ -29,9 +29,6 @@ METHOD = Path(__file__).with_name("method.md")
 README_BEGIN = "<!-- benchmarks: python -m benchmarks.document --readme -->"
 README_END = "<!-- benchmarks: end -->"
 
-#: Lowest first.
-_CPU_LEVELS = ("default", "avx2", "avx512", "avx512_vnni_bf16")
-
 _README_SIZES = (
     (1, 3, 4),
     (1, 64, 64),
@@ -104,7 +101,7 @@ def readme_table(runs: Iterable[Run]) -> str:
     candidates = [run for run in targets.plain(runs) if not run.memory]
     if not candidates:
         raise ValueError("no results of float32 on one thread without --level and --memory; README's table is made of those")
-    run = max(candidates, key=lambda run: (_CPU_LEVELS.index(run.machine["gru_ext_level"] or "default"), run.name))
+    run = max(candidates, key=lambda run: (run.height_of_level, run.name))
     cells = {mode: _by_size(run, mode) for mode in (Mode.INFERENCE, Mode.TRAINING)}
     rows = [
         [*map(str, size), *(report.spread(cells[mode][size].ratio) for mode in cells)]

@@ -16,6 +16,8 @@ from .workloads import Cell, Mode, Workload
 OURS = "gru_ext.GRUCell"
 #: What is known of those that are named in results.
 PEERS = all_peers()
+#: Lowest first.
+_CPU_LEVELS = ("default", "avx2", "avx512", "avx512_vnni_bf16")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Run(Found):
     @property
     def threads(self) -> int:
         return self.machine["threads"]
+
+    @property
+    def height_of_level(self) -> int:
+        """Of our kernels, on that machine."""
+        return _CPU_LEVELS.index(self.machine["gru_ext_level"] or "default")
 
     @property
     def title(self) -> str:
