@@ -67,6 +67,32 @@ FAULTS = {
         "u += kFewRowsUnits) sum_units(u + 1,",
         "wide",
     ),
+    "a line of far weights met twice": ("dots.h", "add_vector(x + k + i,", "add_vector(x + k,", "default"),
+    "far units of the first tile for each": (
+        "forward.h",
+        "sum_units(u, Tiles<kDotRows, kDotUnits, /*ask=*/true>{})",
+        "sum_units(0, Tiles<kDotRows, kDotUnits, /*ask=*/true>{})",
+        "default",
+    ),
+    "few rows with far units of the first tile": (
+        "forward.h",
+        "sum_units(u, TilesOfPass<exact_rows, kDotUnits, /*ask=*/true>{})",
+        "sum_units(0, TilesOfPass<exact_rows, kDotUnits, /*ask=*/true>{})",
+        "wide",
+    ),
+    "a term less of far weights": ("matmul.h", "matmul_tile<ask, R, V>(K, a,", "matmul_tile<ask, R, V>(K - 1, a,", "default"),
+    "a term less of a C that is asked for": (
+        "matmul.h",
+        "return matmul_tiles<V, Ask::kC>(terms,",
+        "return matmul_tiles<V, Ask::kC>(terms - 1,",
+        "default",
+    ),
+    "a term less of an A that is asked for": (
+        "matmul.h",
+        "return matmul_tiles<V>(terms, asking(a),",
+        "return matmul_tiles<V>(terms - 1, asking(a),",
+        "default",
+    ),
     "rows shared by two steps": ("tile.h", "n += count;", "n += R;", "wide"),
     "another order of sums for the last units": (
         "dots.h",

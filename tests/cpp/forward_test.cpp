@@ -21,6 +21,8 @@ double tolerance(int64_t length) {
 constexpr int64_t kBatch[] = {0, 1, 2, 3, 4, 5, 8, 11, 19, 33, 50};
 // With AVX2 it copies up to 480 rows at a time of cells of such a size to panels. Other levels do as with smaller ones.
 constexpr int64_t kPanelBatch[] = {50, 97, 530}, kPanelI = 901, kPanelH = 99;
+// Weights that tiles ask for while they multiply others, in any type; of float32 and float64 for a single row too.
+constexpr int64_t kFarBatch[] = {3, 12}, kFarI = 2500, kFarH = 643;
 constexpr int64_t kSizes[] = {0, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100};
 
 struct Sizes {
@@ -195,6 +197,12 @@ void check_panels(const std::vector<Level<T>>& levels) {
     for (int variant = 0; variant < 8; variant += 3) check_size(levels, N, kPanelI, kPanelH, variant, random);
 }
 
+template <class T>
+void check_far(const std::vector<Level<T>>& levels) {
+  Random random;
+  for (const int64_t N : kFarBatch) check_size(levels, N, kFarI, kFarH, /*variant=*/7, random);
+}
+
 // NaN and infinities in one row of the batch: the equations say what they become; the other rows do not change by a bit.
 template <class T>
 void check_not_finite(const std::vector<Level<T>>& levels, const std::vector<int64_t>& batch, int64_t I, int64_t H) {
@@ -230,6 +238,7 @@ void check_not_finite(const std::vector<Level<T>>& levels, const std::vector<int
 template <class T>
 void check_type(const std::vector<const Kernels*>& levels) {
   check_sizes(of_type<T>(levels));
+  check_far(of_type<T>(levels));
   check_not_finite(of_type<T>(levels), {2, 11}, 9, 19);
   std::vector<const Kernels*> avx2;
   for (const Kernels* k : levels)

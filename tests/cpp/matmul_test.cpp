@@ -146,8 +146,15 @@ void check_type(const std::vector<const Kernels*>& all_levels) {
   check_sizes(levels, A::of_type, {512, 1024}, {37}, {9, 257});
   check_sizes(levels, A::of_type, {15, 30}, {512, 1024}, {9});
   if (sizeof(T) == 2) check_sizes(levels, A::any, {5, 30}, {37}, {9, 64, 257});
-  // More than kFarBytes, which is stored past the caches.
-  if (std::is_same_v<T, float>) check_sizes(levels, A::of_type, {1600}, {1008}, {8});
+  // And rows of both, half pages.
+  check_sizes(levels, A::of_type, {512, 1024}, {512}, {9});
+  if (std::is_same_v<T, float>) {
+    // More than kFarBytes: a C that is stored past the caches, one that is asked for, a B that is.
+    check_sizes(levels, A::of_type, {1600}, {1008}, {8, 9});
+    check_sizes(levels, A::of_type, {1, 4}, {1008}, {1600});
+    // A B that the second-level cache does not hold.
+    check_sizes(levels, A::of_type, {9, 50, 300}, {600}, {600});
+  }
 
   // What is not finite reaches its row of C from A, and its column from B.
   Random random;

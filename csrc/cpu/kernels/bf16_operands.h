@@ -37,7 +37,7 @@ struct MatmulOperands<BFloat16> {
 
   // Pairs of a row of B and the next; a last one is paired with zeros.
   template <int width>
-  GRU_EXT_FN static void copy_b(const BFloat16* b, int64_t b_row, int64_t K, int64_t count, Pair* panel) {
+  GRU_EXT_FN static void copy_b(const BFloat16* b, int64_t b_row, int64_t K, int64_t count, bool, Pair* panel) {
     for (int64_t k = 0; k < K; k += 2, b += 2 * b_row, panel += width)
 #pragma GCC unroll 4
       for (int j = 0; j < width; j += n) {

@@ -23,20 +23,13 @@ constexpr int kSingleRowUnits = Vec<Compute<T>>::kLanes < kDotUnits ? kDotUnits 
 constexpr bool kFewRowsInPieces = GRU_EXT_VEC_BYTES == 64;
 constexpr int kFewRowsUnits = 8;
 
-// Weights of more bytes are far: from the third-level cache, or memory. A single row meets those in another way.
-#if GRU_EXT_VEC_BYTES == 64
-// In longer pieces of fewer rows. Measured on a Zen 5 with 32 MB of third-level cache, float32, I = H: 1.5 times as fast at
-// 1024, 1.2 at 1280, 1.06 at 512; bfloat16 1.1 at 1280; with fewer bytes up to 1.05 and down to 0.93 times.
-constexpr int64_t kFarWeights = 5 << 20, kFarPieceBytes = 1024;
-constexpr int kFarUnits = 8;
-#else
-// By four rows, vector by vector, while the next four are asked for, because the processor's own prefetchers stop at the end of
-// a row, where a page ends. Measured with AVX2 on a Zen 3 with as large a cache: 20 % faster at I = H = 1024 and 1280, 5 % at
-// 896; in the caches, at 768 and less, it would be 5 to 18 % slower. Longer pieces are up to 25 % slower: with fewer lanes more
-// additions of a piece wait for each other.
+// Weights of more bytes are far: from the third-level cache, or memory. A tile that meets those asks for the rows of the next
+// one, line by line, because the processor's own prefetchers stop at the end of a page, where a row often ends. Measured for a
+// single row, float32, I = H, on machines with 32 MB of third-level cache: 1.4 times as fast at 1024 and 1.6 at 1280 with
+// AVX-512 on a Zen 4, 1.2 times with AVX2 on a Zen 3; what the caches hold takes up to 1.08 and 1.18 times as long.
 constexpr int64_t kFarWeights = 16 << 20;
-constexpr int kFarUnits = kDotUnits;
-#endif
+// Of how many rows of far weights a single row meets a line in turn.
+constexpr int kFarUnits = GRU_EXT_VEC_BYTES == 64 ? 8 : kDotUnits;
 
 // What is read of a row at a time, `count` numbers, and how such meet those of another row. Where the level multiplies pairs of
 // bfloat16, bf16_dots.h has them.
@@ -73,27 +66,22 @@ struct DotTile {
   using N = Numbers<T>;
   Vec<S> acc[R][U] = {};
 
-  // Of K numbers each. far: a single row, and the weights are.
-  template <bool far>
+  // Of K numbers each. ask: for as many rows of the weights that follow these, meanwhile.
+  template <bool ask>
   GRU_EXT_FN void add(int64_t K, const T* x, int64_t x_row, const T* w, int64_t w_row) {
     constexpr int n = N::count;
     int64_t k = 0;
-#if GRU_EXT_VEC_BYTES == 64
-    constexpr bool pieces = R == 1 || U == kFewRowsUnits;
-    constexpr int piece = (far ? kFarPieceBytes : kPieceBytes) / GRU_EXT_VEC_BYTES * n;
-#else
-    constexpr bool pieces = R == 1 && !far;
-    constexpr int piece = kPieceBytes / GRU_EXT_VEC_BYTES * n;
-    if constexpr (far) {
+    if constexpr (ask) {
       constexpr int line = 64 / sizeof(T) > n ? 64 / sizeof(T) : n;
       for (; k + line <= K; k += line) {
 #pragma GCC unroll 16
-        for (int u = 0; u < U; ++u) __builtin_prefetch(w + k + (U + u) * w_row, /*write=*/0, /*to the second-level cache*/ 2);
+        for (int u = 0; u < U; ++u) ask_for(w + k + (U + u) * w_row);
 #pragma GCC unroll 4
         for (int i = 0; i < line; i += n) add_vector(x + k + i, x_row, w + k + i, w_row, WholeVector{});
       }
     }
-#endif
+    constexpr bool pieces = !ask && (R == 1 || (kFewRowsInPieces && U == kFewRowsUnits));
+    constexpr int piece = kPieceBytes / GRU_EXT_VEC_BYTES * n;
     if constexpr (pieces)
       for (; k + piece <= K; k += piece)
 #pragma GCC unroll 16

@@ -10,22 +10,23 @@ struct BlockOperands {
   const E *x, *h;  // the block's rows, x_row and h_row apart
   int64_t x_row, h_row;
   const E *w_ih[3], *w_hh[3];  // the block's units of each gate, rows I and H apart
+  bool asks;                   // for weights that follow, while the first rows meet these
 };
 
-// The tiles that sums are made in: of so many rows at the most, or for a pass of just so many. far: of a single row with
-// weights that are (dots.h).
-template <int tile_rows, int tile_units, bool far_weights = false>
+// The tiles that sums are made in: of so many rows at the most, or for a pass of just so many. ask: they do, for weights that
+// follow (dots.h).
+template <int tile_rows, int tile_units, bool asking = false>
 struct Tiles {
   static constexpr int rows = tile_rows, units = tile_units;
-  static constexpr bool far = far_weights;
+  static constexpr bool ask = asking;
 
   template <class F>
   GRU_EXT_FN static void for_rows(int64_t begin, int64_t end, const F& f) {
     for_row_tiles<rows>(begin, end, f);
   }
 };
-template <int tile_rows, int tile_units>
-struct TilesOfPass : Tiles<tile_rows, tile_units> {
+template <int tile_rows, int tile_units, bool asking = false>
+struct TilesOfPass : Tiles<tile_rows, tile_units, asking> {
   template <class F>
   GRU_EXT_FN static void for_rows(int64_t begin, int64_t, const F& f) {
     f(begin, Rows<tile_rows>{});
@@ -39,8 +40,8 @@ GRU_EXT_FN void sums_of_both(const ForwardArgs<T>& p, const BlockOperands<E>& o,
                              GateSums<Compute<T>>& sums) {
   Kind::for_rows(begin, end, [&](int64_t n, auto rows) __attribute__((always_inline)) {
     DotTile<decltype(rows)::value, Kind::units, E> tile;
-    tile.template add<Kind::far>(p.I, o.x + n * o.x_row, o.x_row, o.w_ih[g] + u * p.I, p.I);
-    tile.template add<Kind::far>(p.H, o.h + n * o.h_row, o.h_row, o.w_hh[g] + u * p.H, p.H);
+    tile.template add<Kind::ask>(p.I, o.x + n * o.x_row, o.x_row, o.w_ih[g] + u * p.I, p.I);
+    tile.template add<Kind::ask>(p.H, o.h + n * o.h_row, o.h_row, o.w_hh[g] + u * p.H, p.H);
     tile.store_sums(&sums[n][u], kGatedUnits<Compute<T>>);
   });
 }
@@ -50,7 +51,7 @@ GRU_EXT_FN void sums_of_one(const E* x, int64_t x_row, int64_t begin, int64_t en
                             GateSums<S>& sums) {
   Kind::for_rows(begin, end, [&](int64_t n, auto rows) __attribute__((always_inline)) {
     DotTile<decltype(rows)::value, Kind::units, E> tile;
-    tile.template add<Kind::far>(K, x + n * x_row, x_row, w + u * w_row, w_row);
+    tile.template add<Kind::ask>(K, x + n * x_row, x_row, w + u * w_row, w_row);
     tile.store_sums(&sums[n][u], kGatedUnits<S>);
   });
 }
@@ -67,7 +68,6 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
   using S = Compute<T>;
   BlockSums<S> s;
   GateSums<S> of_part[3];
-  const int64_t weight_bytes = 3 * p.H * (p.I + p.H) * static_cast<int64_t>(sizeof(E));
   bool of_h = false, more = true;
   for (int64_t k = 0; more;) {
     // The part that begins at k, of a row of x or of h.
@@ -90,15 +90,19 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
       };
       int u = 0;
       if constexpr (exact_rows > 0) {
+        if (o.asks)
+          for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, TilesOfPass<exact_rows, kDotUnits, /*ask=*/true>{});
         for (; u + kFewRowsUnits <= units; u += kFewRowsUnits) sum_units(u, TilesOfPass<exact_rows, kFewRowsUnits>{});
         for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, TilesOfPass<exact_rows, kDotUnits>{});
         for (; u < units; ++u) sum_units(u, TilesOfPass<exact_rows, 1>{});
         continue;
       }
-      if (p.N == 1 && weight_bytes > kFarWeights)
+      if (p.N == 1 && o.asks)
         for (; u + kFarUnits <= units; u += kFarUnits) sum_units(u, Tiles<1, kFarUnits, true>{});
       else if (p.N == 1)
         for (; u + kSingleRowUnits<E> <= units; u += kSingleRowUnits<E>) sum_units(u, Tiles<1, kSingleRowUnits<E>>{});
+      else if (o.asks && begin == 0)
+        for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotRows, kDotUnits, /*ask=*/true>{});
       for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotRows, kDotUnits>{});
       for (; u < units; ++u) sum_units(u, Tiles<kDotRows, 1>{});
     }
@@ -152,6 +156,7 @@ GRU_EXT_FN void forward_strip(const ForwardArgs<T>& p, int64_t begin, int64_t en
     }
     for (int64_t n = 0; n < p.N; n += block) {
       const ForwardArgs<T> rows = p.rows(n, n + block < p.N ? n + block : p.N);
+      o.asks = n == 0 && !scratch && asks_for_weights<E>(p.N, I, H);
       o.x_row = p.x_row;
       o.h_row = p.h_row;
       o.x = rows_as(rows.x, o.x_row, rows.N, I, free);

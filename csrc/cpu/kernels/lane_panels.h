@@ -61,7 +61,7 @@ void copy_to_panel(const T* from, int64_t row, int64_t count, int64_t K, const L
       // The rows that will mostly be copied next come from far meanwhile.
       if (k % line == 0)
 #pragma GCC unroll 16
-        for (int i = 0; i < n; ++i) __builtin_prefetch(from + (n + i) * row + k, /*write=*/0, /*to the second-level cache*/ 2);
+        for (int i = 0; i < n; ++i) ask_for(from + (n + i) * row + k);
 #pragma GCC unroll 16
       for (int i = 0; i < n; ++i) v[i] = load(from + i * row + k);
     } else {

@@ -43,8 +43,8 @@ struct MatmulOperands {
   }
 
   template <int width>
-  GRU_EXT_FN static void copy_b(const T* b, int64_t b_row, int64_t K, int64_t count, Element* panel) {
-    copy_panel<width>(b, b_row, K, count, panel);
+  GRU_EXT_FN static void copy_b(const T* b, int64_t b_row, int64_t K, int64_t count, bool ask, Element* panel) {
+    copy_panel<width>(b, b_row, K, count, ask, panel);
   }
 
   // Calls f(the rows of A from a on); memory takes the copy.

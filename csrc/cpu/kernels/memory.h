@@ -170,3 +170,6 @@ GRU_EXT_FN void fence_after_stores_past_caches() {
   _mm_sfence();
 #endif
 }
+
+// Asks for the line of a cache that p lies in, so that it comes to the second-level cache meanwhile. p may be any address.
+GRU_EXT_FN void ask_for(const void* p) { __builtin_prefetch(p, /*write=*/0, /*to the second-level cache*/ 2); }

@@ -23,24 +23,28 @@ GRU_EXT_FN void copy_row_panels(const S* src, int64_t src_row, int64_t rows, int
   }
 }
 
-// dst[k * width + j] = src[k * src_row + j] for j < count, zero for count <= j < width.
+// dst[k * width + j] = src[k * src_row + j] for j < count, zero for count <= j < width. ask: for the panel that follows.
 template <int width, class T>
-GRU_EXT_FN void copy_panel(const T* src, int64_t src_row, int64_t rows, int64_t count, Compute<T>* dst) {
+GRU_EXT_FN void copy_panel(const T* src, int64_t src_row, int64_t rows, int64_t count, bool ask, Compute<T>* dst) {
   using V = Vec<Compute<T>>;
   for (int64_t k = 0; k < rows; ++k)
 #pragma GCC unroll 4
-    for (int j = 0; j < width; j += V::kLanes)
+    for (int j = 0; j < width; j += V::kLanes) {
+      if (ask) ask_for(src + k * src_row + width + j);
       store(dst + k * width + j, j < count ? load_upto(src + k * src_row + j, count - j) : V::zero());
+    }
 }
 
-// Two whole panels that lie side by side, one behind the other.
+// Two whole panels that lie side by side, one behind the other. ask: for both that follow.
 template <int width, class T>
-GRU_EXT_FN void copy_two_panels(const T* src, int64_t src_row, int64_t rows, Compute<T>* dst) {
+GRU_EXT_FN void copy_two_panels(const T* src, int64_t src_row, int64_t rows, bool ask, Compute<T>* dst) {
   using V = Vec<Compute<T>>;
   for (int64_t k = 0; k < rows; ++k)
 #pragma GCC unroll 8
-    for (int j = 0; j < 2 * width; j += V::kLanes)
+    for (int j = 0; j < 2 * width; j += V::kLanes) {
+      if (ask) ask_for(src + k * src_row + 2 * width + j);
       store(dst + (j / width * rows + k) * width + j % width, load(src + k * src_row + j));
+    }
 }
 
 // dst[r * columns + k] = src[r * src_row + k], widened.

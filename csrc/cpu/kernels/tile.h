@@ -16,7 +16,7 @@ constexpr int kTileRows = 3, kTallTileRows = 4;
 // follow one another.
 template <class S>
 struct RowsInPlace {
-  static constexpr bool kWholeTiles = false;
+  static constexpr bool kWholeTiles = false, kAsks = false;
   const S* a;
   int64_t row;  // from a row to the next
 
@@ -25,14 +25,17 @@ struct RowsInPlace {
   GRU_EXT_FN RowsInPlace from_column(int64_t k) const { return {a + k, row}; }
 };
 
-// As they lie transposed, the numbers of a column follow one another.
-template <class S>
+// As they lie transposed, the numbers of a column follow one another. asks: for those of the third tile after this one; a
+// tile's numbers are pieces of lines far apart, which no processor fetches by itself. On a Zen 4 gradients of weights take 0.93
+// to 0.98 of the time from 100 rows on.
+template <class S, bool asks = false>
 struct ColumnsInPlace {
-  static constexpr bool kWholeTiles = false;
+  static constexpr bool kWholeTiles = false, kAsks = asks;
   const S* a;
   int64_t column;  // from a column to the next
 
   GRU_EXT_FN S first(int r) const { return a[r]; }
+  GRU_EXT_FN void ask() const { ask_for(a + 3 * kTileRows); }
   GRU_EXT_FN ColumnsInPlace from_row(int64_t m) const { return {a + m, column}; }
   GRU_EXT_FN ColumnsInPlace from_column(int64_t k) const { return {a + k * column, column}; }
 };
@@ -43,7 +46,7 @@ static_assert(kPanelRows % kTileRows == 0 && kPanelRows % kTallTileRows == 0);
 
 template <class S>
 struct RowsInPanels {
-  static constexpr bool kWholeTiles = true;
+  static constexpr bool kWholeTiles = true, kAsks = false;
   const S* a;
   int64_t panel;  // from a panel to the next
 
@@ -51,6 +54,16 @@ struct RowsInPanels {
   GRU_EXT_FN RowsInPanels from_row(int64_t m) const { return {a + m / kPanelRows * panel + m % kPanelRows, panel}; }
   GRU_EXT_FN RowsInPanels from_column(int64_t k) const { return {a + k * kPanelRows, panel}; }
 };
+
+// The rows of A for tiles that meet them for the first time.
+template <class A>
+GRU_EXT_FN A asking(A a) {
+  return a;
+}
+template <class S>
+GRU_EXT_FN ColumnsInPlace<S, /*asks=*/true> asking(ColumnsInPlace<S> a) {
+  return {a.a, a.column};
+}
 
 // How elements of A and B are multiplied: numbers one by one. bf16_operands.h has pairs.
 template <class E>
@@ -102,11 +115,16 @@ struct FirstColumns : FirstOfPanel {
   }
 };
 
-// acc[r][v] += sum over k of A[r][k] * b[k * b_row + v * kLanes ...]
-template <int R, int V, class A, class E, class Last, class S>
+// acc[r][v] += sum over k of A[r][k] * b[k * b_row + v * kLanes ...]. ask_b: and asks for as many columns that follow these.
+template <bool ask_b = false, int R, int V, class A, class E, class Last, class S>
 GRU_EXT_FN void multiply_tile(int64_t K, A a, const E* b, int64_t b_row, Last last, Vec<S> (&acc)[R][V]) {
   using F = Factors<E>;
   for (int64_t k = 0; k < K; ++k) {
+    if constexpr (A::kAsks) a.ask();
+    if constexpr (ask_b)
+#pragma GCC unroll 4
+      for (int at = 0; at < V * GRU_EXT_VEC_BYTES; at += 64)
+        ask_for(reinterpret_cast<const char*>(b + V * Vec<S>::kLanes) + at);
     typename F::Vector column[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
@@ -129,12 +147,12 @@ GRU_EXT_FN void multiply_tile(int64_t K, A a, const E* b, int64_t b_row, Last la
 constexpr int64_t kPartK = 128;
 
 // The same part by part.
-template <int R, int V, class A, class E, class Last, class S>
+template <bool ask_b, int R, int V, class A, class E, class Last, class S>
 GRU_EXT_FN void multiply_in_parts(int64_t K, A a, const E* b, int64_t b_row, Last last, Vec<S> (&acc)[R][V]) {
-  multiply_tile(K < kPartK ? K : kPartK, a, b, b_row, last, acc);
+  multiply_tile<ask_b>(K < kPartK ? K : kPartK, a, b, b_row, last, acc);
   for (int64_t k = kPartK; k < K; k += kPartK) {
     Vec<S> part[R][V] = {};
-    multiply_tile(K - k < kPartK ? K - k : kPartK, a.from_column(k), b + k * b_row, b_row, last, part);
+    multiply_tile<ask_b>(K - k < kPartK ? K - k : kPartK, a.from_column(k), b + k * b_row, b_row, last, part);
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
