@@ -188,6 +188,8 @@ void check_sizes(const std::vector<Level<T>>& levels) {
   }
   // Rows that are long for every type.
   for (const int64_t N : {1, 2, 7, 50}) check_size(levels, N, 2570, 19, ++variant, random);
+  // More than a strip of rows.
+  check_size(levels, 400, 850, 19, ++variant, random);
 }
 
 template <class T>

@@ -19,8 +19,10 @@ constexpr int64_t kGatedRows = 48;
 constexpr int64_t kBlockWeights = (GRU_EXT_VEC_BYTES == 64 ? 640 : 256) << 10;
 constexpr int kFewestGatedUnits = 16;
 
-// Rows that all units are computed for before the next come, so that the farther caches hold them meanwhile.
-constexpr int64_t kStripRows = 10 * kGatedRows;
+// Rows that all units are computed for before the next come, so that the farther caches hold them meanwhile: about as many
+// as are kStripBytes of x and h, but not more than kStripRows, nor less than half of them. On a Zen 4 with a second-level cache
+// of 1 MB 0.95 to 0.99 of the time against kStripRows for 200 to 384 units, the same for fewer.
+constexpr int64_t kStripRows = 10 * kGatedRows, kStripBytes = 384 << 10;
 
 // Bytes of x and h that all units of a block meet before the next rows come: they stay in the first-level cache beside a tile's
 // rows of weights.
@@ -72,13 +74,26 @@ GRU_EXT_FN int units_of_block(int64_t N, int64_t K) {
                                        : static_cast<int>(fit / kFewestGatedUnits) * kFewestGatedUnits;
 }
 
-// Whether the first rows that meet weights ask for those that follow: where all of them are more bytes than the second-level
-// cache holds, but for few rows, with which a tile's weights last too short a time. Measured with AVX-512 on a Zen 4 with 1 MB,
-// I = H: 0.90 of the time with 64 rows of 512 units, 0.87 with 64 of 768, 0.95 with 16 of 512, 1.02 with 8 of 512, 0.8 with 8
-// of 768; of weights that it holds 1.00 to 1.04.
+// Rows of a strip, whole blocks.
+template <class E>
+GRU_EXT_FN int64_t rows_of_strip(int64_t N, int64_t I, int64_t H) {
+  if (N <= kStripRows / 2) return N > 0 ? N : 1;
+  const int64_t row_bytes = (I + H) * static_cast<int64_t>(sizeof(E)), bytes = kStripBytes;
+  const int64_t rows = row_bytes * kStripRows <= bytes       ? kStripRows
+                       : row_bytes * kStripRows >= 2 * bytes ? kStripRows / 2
+                                                             : bytes / row_bytes;
+  const int64_t strips = (N + rows / 2) / rows;
+  return (N + kGatedRows * strips - 1) / (kGatedRows * strips) * kGatedRows;
+}
+
+// Whether the first rows of a strip that meet weights ask for those that follow: where all of them are more bytes than the
+// nearer caches hold beside x and h, but for few rows, with which a tile's weights last too short a time. Measured with AVX-512
+// on a Zen 4 with 1 MB of second-level cache, I = H: 0.90 of the time with 64 rows of 512 units, 0.87 with 64 of 768, 0.92 with
+// 100 of 384, 0.97 with 1000 of 200 to 384, 0.98 with 256 of 256, 0.99 with 16 of 256, 1.04 with 10 of 256, 1.02 with 8 of 512,
+// 0.53 with 8 of 768. With AVX2 there 0.83 with 32 of 512, but 1.11 with 16 and 1.05 with 32 of 256.
 template <class E>
 GRU_EXT_FN bool asks_for_weights(int64_t N, int64_t I, int64_t H) {
-  constexpr int64_t few = 8, of_many = 5 << 20, of_few = 10 << 20;
+  constexpr int64_t few = 12, of_few = 10 << 20, of_many = GRU_EXT_VEC_BYTES == 64 ? 600 << 10 : 5 << 20;
   return 3 * H * (I + H) * static_cast<int64_t>(sizeof(E)) > (N == 1 ? kFarWeights : N <= few ? of_few : of_many);
 }
 

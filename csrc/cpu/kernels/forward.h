@@ -195,9 +195,11 @@ template <class T>
 void forward(const ForwardArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scratch) {
   if constexpr (kHasPanels)
     if (in_panels<T>(p.N, p.I, p.H)) return forward_panels(p, begin, end, scratch);
-  for (int64_t n = 0; n < p.N; n += kStripRows) {
-    ForwardArgs<T> strip = p.rows(n, n + kStripRows < p.N ? n + kStripRows : p.N);
-    strip.from_end ^= n / kStripRows % 2 != 0;
+  const int64_t strip_rows = rows_of_strip<T>(p.N, p.I, p.H);
+  bool from_end = p.from_end;
+  for (int64_t n = 0; n < p.N; n += strip_rows, from_end = !from_end) {
+    ForwardArgs<T> strip = p.rows(n, n + strip_rows < p.N ? n + strip_rows : p.N);
+    strip.from_end = from_end;
     if constexpr (Numbers<T>::widened) {
       // The scratch is for a batch of this size: a rest of fewer rows is widened as the others are.
       if (widens<T>(p.N)) {
