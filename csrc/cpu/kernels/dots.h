@@ -24,12 +24,15 @@ constexpr bool kFewRowsInPieces = GRU_EXT_VEC_BYTES == 64;
 constexpr int kFewRowsUnits = 8;
 
 // Weights of more bytes are far: from the third-level cache, or memory. A tile that meets those asks for the rows of the next
-// one, line by line, because the processor's own prefetchers stop at the end of a page, where a row often ends. Measured for a
-// single row, float32, I = H, on machines with 32 MB of third-level cache: 1.4 times as fast at 1024 and 1.6 at 1280 with
-// AVX-512 on a Zen 4, 1.2 times with AVX2 on a Zen 3; what the caches hold takes up to 1.08 and 1.18 times as long.
+// one, because the processor's own prefetchers stop at the end of a page, where a row often ends. Measured for a single row,
+// float32, I = H, on machines with 32 MB of third-level cache: 1.4 times as fast at 1024 and 1.5 at 1280 with AVX-512 on a Zen
+// 4, 1.2 times with AVX2 on a Zen 3; what the caches hold takes up to 1.08 and 1.18 times as long.
 constexpr int64_t kFarWeights = 16 << 20;
-// Of how many rows of far weights a single row meets a line in turn.
+// A single row meets those of eight rows with AVX-512, in longer pieces; line by line, and of four, with narrower vectors, of
+// which more additions of a piece wait for each other. Without asking, longer pieces alone were 1.5 times as fast at 1024 on a
+// Zen 5 and 0.8 times on a Zen 4; with it they take 1.03 and 1.08 times as long there as line by line, at 1024 and 1280.
 constexpr int kFarUnits = GRU_EXT_VEC_BYTES == 64 ? 8 : kDotUnits;
+constexpr int64_t kFarPieceBytes = 1024;
 
 // What is read of a row at a time, `count` numbers, and how such meet those of another row. Where the level multiplies pairs of
 // bfloat16, bf16_dots.h has them.
@@ -71,26 +74,28 @@ struct DotTile {
   GRU_EXT_FN void add(int64_t K, const T* x, int64_t x_row, const T* w, int64_t w_row) {
     constexpr int n = N::count;
     int64_t k = 0;
-    if constexpr (ask) {
-      constexpr int line = 64 / sizeof(T) > n ? 64 / sizeof(T) : n;
-      for (; k + line <= K; k += line) {
-#pragma GCC unroll 16
-        for (int u = 0; u < U; ++u) ask_for(w + k + (U + u) * w_row);
-#pragma GCC unroll 4
-        for (int i = 0; i < line; i += n) add_vector(x + k + i, x_row, w + k + i, w_row, WholeVector{});
-      }
-    }
-    constexpr bool pieces = !ask && (R == 1 || (kFewRowsInPieces && U == kFewRowsUnits));
-    constexpr int piece = kPieceBytes / GRU_EXT_VEC_BYTES * n;
+    constexpr bool far_row = R == 1 && ask && GRU_EXT_VEC_BYTES == 64;
+    constexpr bool pieces = far_row || (!ask && (R == 1 || (kFewRowsInPieces && U == kFewRowsUnits)));
+    constexpr int line = 64 / sizeof(T) > n ? 64 / sizeof(T) : n;
+    constexpr int piece = (far_row ? kFarPieceBytes : kPieceBytes) / GRU_EXT_VEC_BYTES * n;
     if constexpr (pieces)
       for (; k + piece <= K; k += piece)
 #pragma GCC unroll 16
         for (int u = 0; u < U; ++u)
 #pragma GCC unroll 16
-          for (int i = 0; i < piece; i += n)
+          for (int i = 0; i < piece; i += n) {
+            if (ask && i % line == 0) ask_for(w + (U + u) * w_row + k + i);
 #pragma GCC unroll 4
             for (int r = 0; r < R; ++r)
               acc[r][u] = N::add_product(N::load(w + u * w_row + k + i), N::load(x + r * x_row + k + i), acc[r][u]);
+          }
+    if constexpr (ask)
+      for (; k + line <= K; k += line) {
+#pragma GCC unroll 16
+        for (int u = 0; u < U; ++u) ask_for(w + (U + u) * w_row + k);
+#pragma GCC unroll 4
+        for (int i = 0; i < line; i += n) add_vector(x + k + i, x_row, w + k + i, w_row, WholeVector{});
+      }
     for (; k + n <= K; k += n) add_vector(x + k, x_row, w + k, w_row, WholeVector{});
     if (k < K) add_vector(x + k, x_row, w + k, w_row, FirstNumbers{K - k});
   }
