@@ -97,6 +97,10 @@ GRU_EXT_FN bool asks_for_weights(int64_t N, int64_t I, int64_t H) {
   return 3 * H * (I + H) * static_cast<int64_t>(sizeof(E)) > (N == 1 ? kFarWeights : N <= few ? of_few : of_many);
 }
 
+// And whether there are tiles for it: of numbers that are multiplied as they lie.
+template <class T, class E>
+constexpr bool kAsksForBatch = sizeof(T) == sizeof(E) && (kAsks<E> || (sizeof(E) == 2 && !Numbers<E>::widened));
+
 // Batches that forward_panels.h multiplies, where vectors have 32 bytes: of rows of x and h together of so many bytes, as they
 // are multiplied, and of so many bytes in all, because the weights are copied; and of units enough that copies of x and h pay
 // as well. 16-bit numbers, which are widened all the same, gain earlier. Measured on a Zen 3 with a second-level cache of 512

@@ -90,8 +90,9 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
       };
       int u = 0;
       if constexpr (exact_rows > 0) {
-        if (o.asks)
-          for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, TilesOfPass<exact_rows, kDotUnits, /*ask=*/true>{});
+        if constexpr (kAsksForBatch<T, E>)
+          if (o.asks)
+            for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, TilesOfPass<exact_rows, kDotUnits, /*ask=*/true>{});
         for (; u + kFewRowsUnits <= units; u += kFewRowsUnits) sum_units(u, TilesOfPass<exact_rows, kFewRowsUnits>{});
         for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, TilesOfPass<exact_rows, kDotUnits>{});
         for (; u < units; ++u) sum_units(u, TilesOfPass<exact_rows, 1>{});
@@ -101,8 +102,9 @@ void forward_block(const ForwardArgs<T>& p, const BlockOperands<E>& o, int64_t j
         for (; u + kFarUnits <= units; u += kFarUnits) sum_units(u, Tiles<1, kFarUnits, true>{});
       else if (p.N == 1)
         for (; u + kSingleRowUnits<E> <= units; u += kSingleRowUnits<E>) sum_units(u, Tiles<1, kSingleRowUnits<E>>{});
-      else if (o.asks && begin == 0)
-        for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotRows, kDotUnits, /*ask=*/true>{});
+      else if constexpr (kAsksForBatch<T, E>)
+        if (o.asks && begin == 0)
+          for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotRows, kDotUnits, /*ask=*/true>{});
       for (; u + kDotUnits <= units; u += kDotUnits) sum_units(u, Tiles<kDotRows, kDotUnits>{});
       for (; u < units; ++u) sum_units(u, Tiles<kDotRows, 1>{});
     }

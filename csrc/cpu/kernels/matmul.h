@@ -126,7 +126,7 @@ void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, A a, int64
   const FirstColumns first = {{count - (V - 1) * Vec<S>::kLanes}};
   // All columns, of B or of a copy. The first panel that meets A asks for more of it.
   const auto whole = [&](int64_t terms, const auto* b, int64_t b_row) __attribute__((always_inline)) {
-    if constexpr (V == 3 && sizeof(T) != 2) {
+    if constexpr (V == 3 && kAsks<T>) {
       if (asks_for_c(p)) return matmul_tiles<V, Ask::kC>(terms, a, b, b_row, AllColumns{}, to);
       if (j == 0) return matmul_tiles<V>(terms, asking(a), b, b_row, AllColumns{}, to);
     }
@@ -134,7 +134,7 @@ void matmul_panel(const MatmulArgs<T>& p, int64_t begin, int64_t end, A a, int64
   };
   if constexpr (sizeof(T) != 2 && !copied) {
     if (count == width && reads_b_in_place(p, end - begin)) {
-      if constexpr (V == 3)
+      if constexpr (V == 3 && kAsks<T>)
         if (asks_for_b(p)) return matmul_tiles<V, Ask::kB>(K, a, source, p.b_row, AllColumns{}, to);
       return whole(K, source, p.b_row);
     }

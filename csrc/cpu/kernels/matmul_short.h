@@ -119,7 +119,7 @@ void matmul_short(const MatmulArgs<T>& p, int64_t begin, int64_t end, int64_t k0
         return fence_after_stores_past_caches();
       }
     }
-    if constexpr (terms == kShortK)
+    if constexpr (terms == kShortK && kAsks<T>)
       if (p.K * p.b_row * static_cast<int64_t>(sizeof(T)) > kFarBytes)
         return add_terms<terms, Ways</*past_caches=*/false, /*ask=*/true>>(p, begin, end, k0, accumulate, with_addend);
     add_terms<terms, Ways</*past_caches=*/false, /*ask=*/false>>(p, begin, end, k0, accumulate, with_addend);
