@@ -21,7 +21,7 @@ double tolerance(int64_t length) {
 constexpr int64_t kBatch[] = {0, 1, 2, 3, 4, 5, 8, 11, 19, 33, 50};
 // With AVX2 it copies up to 480 rows at a time of cells of such a size to panels. Other levels do as with smaller ones.
 constexpr int64_t kPanelBatch[] = {50, 97, 530}, kPanelI = 901, kPanelH = 99;
-// Weights that tiles ask for while they multiply others, in any type; of float32 and float64 for a single row too.
+// Weights so far that tiles ask for those that follow, in the types that do; a single row does in float32 and float64.
 constexpr int64_t kFarBatch[] = {3, 12}, kFarI = 2500, kFarH = 643;
 constexpr int64_t kSizes[] = {0, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 100};
 
