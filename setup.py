@@ -61,6 +61,7 @@ class BuildGruExt(stream_library.BuildWithStream):
             record = {"reason": reason}
         else:
             CUDA.announce()
+            compiler.use_cache(Path(self.build_temp, "compiler"))
             super().run()
             record = dict(version=self.distribution.get_version(), torch=torch.__version__, cuda=None)
             record.update(compiler=compiler.version())

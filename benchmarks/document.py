@@ -2,17 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from . import not_faster, plot, products, report, stored, targets, threads
+from . import not_faster, plot, products, report, stored, target_tables, targets, threads
 from .peers import REFERENCE
 from .products import Products
 from .runner import Measured
 from .stored import OURS, Run
-from .targets import MET, From, Rule, Verdict
 from .threads import Speedups
 from .workloads import Mode
 
@@ -82,7 +81,7 @@ def text(runs: Sequence[Run], shares: Sequence[Products], speedups: Sequence[Spe
             parts += _products(found)
         parts += _speedups(of_threads)
         parts += [f"#### Where we are not faster: {machine}", *_not_faster(group)]
-        parts += [f"#### Targets: {machine}", *_targets(group, of_products, of_threads)]
+        parts += [f"#### Targets: {machine}", *target_tables.paragraphs(group, of_products, of_threads)]
         notes = [path.read_text().strip() for run in group if (path := RESULTS / f"{run.name}.md").exists()]
         parts += [f"#### What forbids the rest: {machine}", *notes] if notes else []
     return "\n\n".join(parts) + "\n"
@@ -108,7 +107,7 @@ def readme_table(runs: Iterable[Run]) -> str:
         for size in _README_SIZES
         if all(size in found for found in cells.values())
     ]
-    return _table(["N", "I", "H", "inference", "forward + backward"], rows)
+    return report.markdown(["N", "I", "H", "inference", "forward + backward"], rows)
 
 
 def _by_size(run: Run, mode: Mode) -> dict[targets.Size, Measured]:
@@ -141,7 +140,7 @@ def _run(run: Run) -> Iterable[str]:
         if rows:
             others = [name for name in run.peers if name not in (REFERENCE, OURS)]
             yield f"{_MODE_TITLES[mode]}:"
-            yield _table(["case", f"{REFERENCE}, us", "gru_ext", "share of limit", *others], rows)
+            yield report.markdown(["case", f"{REFERENCE}, us", "gru_ext", "share of limit", *others], rows)
 
 
 def _busy(about: Mapping[str, Any]) -> list[str]:
@@ -185,7 +184,7 @@ def _not_faster(runs: Sequence[Run]) -> Iterable[str]:
         f"which {REFERENCE} is not behind beyond the spread; all as {REFERENCE}'s time over theirs. Peers of lower precision "
         f"are left out: the tables above have them."
     )
-    yield _table(["run", "case", "gru_ext", "not faster than"], rows)
+    yield report.markdown(["run", "case", "gru_ext", "not faster than"], rows)
 
 
 def _products(found: Products) -> Iterable[str]:
@@ -215,7 +214,7 @@ def _speedups(runs: Sequence[Speedups]) -> Iterable[str]:
     yield "\n".join(lines)
     memories = [f"freed memory {found.memory}" if found.memory else "memory as the C library has it" for found in runs]
     rows = [[name, *(text for found in runs for text in _speedup(found, name))] for name in names]
-    yield _table(["case", *(head for memory in memories for head in (memory, "most"))], rows)
+    yield report.markdown(["case", *(head for memory in memories for head in (memory, "most"))], rows)
 
 
 def _speedup(found: Speedups, name: str) -> tuple[str, str]:
@@ -225,61 +224,8 @@ def _speedup(found: Speedups, name: str) -> tuple[str, str]:
     )
 
 
-def _targets(runs: Sequence[Run], shares: Sequence[Products], speedups: Sequence[Speedups]) -> Iterable[str]:
-    yield (
-        f"Set on {targets.MACHINE}. *Most* is the ratio that a step at this machine's measured limit would have, and *needs* "
-        f"the share of that limit that the target asks for: above 100 % the target is out of reach here. What comes on top of "
-        f"the limit is a call, where the results have its time, and in training torch's autograd, as measured for one operator "
-        f"without arithmetic."
-    )
-    rows = []
-    for run in targets.plain(runs):
-        for mode in (Mode.INFERENCE, Mode.TRAINING):
-            rows += [
-                _target_row(verdict, f"{verdict.case} {mode.value}{run.memory_suffix}") for verdict in targets.ratios(run, mode)
-            ]
-    if rows:
-        yield _table(["case", "wanted", "reached", "most", "needs", ""], rows)
-    of_best_level = [found for found in shares if not found.level]
-    yield _table(
-        ["rule", "wanted", "met in", "", "elsewhere"],
-        [
-            *_rule_rows(targets.SHARE_RULES, of_best_level, "{:.0%}".format),
-            *_rule_rows(targets.RULES, [runs], "{:.2f}".format),
-            *_rule_rows(targets.THREAD_RULES, speedups, "{:.2f}".format),
-        ],
-    )
-
-
-def _rule_rows(rules: Iterable[Rule[From]], found: Sequence[From], show: Callable[[float], str]) -> list[list[str]]:
-    return [_rule_row(rule.about, [verdict for one in found for verdict in rule.verdicts(one)], show) for rule in rules]
-
-
-def _target_row(verdict: Verdict, name: str) -> list[str]:
-    most = "" if verdict.most is None else report.three_digits(verdict.most)
-    needs = "" if verdict.most is None else f"{verdict.wanted / verdict.most:.0%}"
-    return [name, f"{verdict.wanted:g}", f"{verdict.reached:.2f}", most, needs, verdict.word]
-
-
-def _rule_row(about: str, verdicts: Sequence[Verdict], show: Callable[[float], str]) -> list[str]:
-    if not verdicts:
-        return [about, "", "", "not measured", ""]
-    others = [verdict for verdict in verdicts if verdict.word != MET]
-    names = [
-        f"{verdict.case} {show(verdict.reached)}" + (f" ({verdict.word})" if verdict.word == targets.OUT_OF_REACH else "")
-        for verdict in others
-    ]
-    words = {verdict.word for verdict in others}
-    word = MET if not words else targets.MISSED if targets.MISSED in words else targets.OUT_OF_REACH
-    return [about, show(verdicts[0].wanted), f"{len(verdicts) - len(others)} of {len(verdicts)}", word, "; ".join(names)]
-
-
 def _bytes(size: int) -> str:
     return f"{size / 2**20:.3g} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def main() -> int:

@@ -57,6 +57,7 @@ def _case(result: Result) -> dict[str, Any]:
         "bias": workload.bias,
         "limit_us": result.limit,
         "overhead_us": result.overhead,
+        "products_us": result.products,
         "cells": [asdict(cell) for cell in workload.cells],
         "peers": {name: asdict(outcome) for name, outcome in result.peers.items()},
     }
@@ -122,6 +123,11 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(
         "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows
     )
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def _joined(sizes: Sequence[str]) -> str:

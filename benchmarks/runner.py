@@ -10,7 +10,7 @@ from typing import Optional, TypeVar
 
 import torch
 
-from . import accuracy, cases
+from . import accuracy, bare_products, cases
 from .cases import Call
 from .limits import Kind, Limits
 from .peers import REFERENCE, Peer
@@ -68,14 +68,16 @@ class Skipped:
 class Result:
     """All peers on one case.
 
-    Where known, `limit` is the least time of a step in microseconds that this processor allows, and `overhead` what a step from
-    Python takes on top of that, whatever it does (:mod:`benchmarks.limits`).
+    Where known, in microseconds: `limit` is the least time of a step that this processor allows, `overhead` what a step from
+    Python takes on top of that, whatever it does (:mod:`benchmarks.limits`), and `products` what torch takes for the step's
+    matrix products alone (:mod:`benchmarks.bare_products`).
     """
 
     case: Case
     peers: dict[str, "Measured | Skipped"]
     limit: Optional[float] = None
     overhead: Optional[float] = None
+    products: Optional[float] = None
 
 
 def quartiles(samples: Sequence[float]) -> Quartiles:
@@ -114,6 +116,7 @@ def calls_per_block(call: Call, seconds: float, clock: Callable[[], float] = tim
 
 
 Name = TypeVar("Name")
+_PRODUCTS = "products"
 
 
 def interleave(
@@ -172,7 +175,9 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
     try:
         with torch.inference_mode(not case.mode.trains):
             of_limits = limits.calls(case) if limits else {}
-            all_calls: dict[Kind, Call] = {**calls, **of_limits}
+            products = bare_products.call(problem)
+            of_products: dict[Kind, Call] = {_PRODUCTS: products} if products else {}
+            all_calls: dict[Kind, Call] = {**calls, **of_limits, **of_products}
             sizes = {name: calls_per_block(call, options.block) for name, call in all_calls.items()}
             times = interleave(all_calls, sizes, options)
     finally:
@@ -183,10 +188,11 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
         ratio = ratios(times[REFERENCE], seconds)
         results[name] = Measured(quartiles(per_step), ratio, len(seconds), sizes[name], errors[name])
     outcomes = {peer.name: results[peer.name] for peer in peers}
+    products_us = 1e6 * statistics.median(times[_PRODUCTS]) if of_products else None
     if limits is None:
-        return Result(case, outcomes)
+        return Result(case, outcomes, products=products_us)
     in_turn = {kind: [1e6 * s for s in times[kind]] for kind in of_limits}
-    return Result(case, outcomes, limits.of_case(case, in_turn), limits.overhead_of_case(case, in_turn))
+    return Result(case, outcomes, limits.of_case(case, in_turn), limits.overhead_of_case(case, in_turn), products_us)
 
 
 def _error(call: Call, problem: cases.Problem, expected: list[torch.Tensor], peer: Optional[Peer] = None) -> float:

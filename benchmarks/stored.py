@@ -96,7 +96,7 @@ def _result(case: dict[str, Any], limits: Optional[dict[str, Any]]) -> Result:
     overhead = case.get("overhead_us")
     if overhead is None and limits is not None:  # older results have it once for all cases, some without that of a call
         overhead = overhead_us(mode, len(cells), limits.get("call_us", 0), limits["autograd_us"])
-    return Result(Case(workload, mode), outcomes, case["limit_us"], overhead)
+    return Result(Case(workload, mode), outcomes, case["limit_us"], overhead, case.get("products_us"))
 
 
 def _outcome(found: dict[str, Any]) -> "Measured | Skipped":

@@ -43,24 +43,33 @@ RATIOS = {
 }
 
 MET, MISSED, OUT_OF_REACH = "met", "MISSED", "out of reach here"
+#: Missed, but no step by torch's own matrix products could meet it either.
+BEYOND_PRODUCTS = "MISSED, beyond torch's products"
 
 Size = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One target in one case. `most` is what a step at the machine's limit would reach, where the limit is known."""
+    """One target in one case.
+
+    Where known: `most` is what a step at the machine's limit would reach, and `by_products` one that takes no longer than torch
+    takes for its matrix products.
+    """
 
     case: str
     wanted: float
     reached: float
     most: Optional[float] = None
+    by_products: Optional[float] = None
 
     @property
     def word(self) -> str:
         if self.reached >= self.wanted:
             return MET
-        return OUT_OF_REACH if self.most is not None and self.most < self.wanted else MISSED
+        if self.most is not None and self.most < self.wanted:
+            return OUT_OF_REACH
+        return BEYOND_PRODUCTS if self.by_products is not None and self.by_products < self.wanted else MISSED
 
 
 From = TypeVar("From")
@@ -89,15 +98,21 @@ def ratios(run: Run, mode: Mode) -> list[Verdict]:
     for result, reference, ours in run.measured(mode):
         targets = RATIOS.get(size_of(result))
         if targets is not None and result.case.workload.name.startswith("grid"):
-            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, _most(result, reference)))
+            most, by_products = (_ratio_of(least, result, reference) for least in (result.limit, result.products))
+            found.append(Verdict(result.case.workload.name, targets[column], ours.ratio.median, most, by_products))
     return found
+
+
+def _ratio_of(least: Optional[float], result: Result, other: Measured) -> Optional[float]:
+    """How many times as fast as another a step would be that takes so many microseconds besides what any takes."""
+    if least is None or result.overhead is None:
+        return None
+    return other.microseconds.median / (least + result.overhead)
 
 
 def _most(result: Result, other: Measured) -> Optional[float]:
     """How many times as fast as another a step at the limit would be."""
-    if result.limit is None or result.overhead is None:
-        return None
-    return other.microseconds.median / (result.limit + result.overhead)
+    return _ratio_of(result.limit, result, other)
 
 
 def _name(run: Run, result: Result) -> str:

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import cases, machine, report, runner  # noqa: E402
+from benchmarks import bare_products, cases, machine, report, runner  # noqa: E402
 from benchmarks.grid import GRID  # noqa: E402
-from benchmarks.peers import REFERENCE  # noqa: E402
+from benchmarks.peers import REFERENCE, all_peers  # noqa: E402
 from benchmarks.runner import Measured, Options, Quartiles, Result, Skipped  # noqa: E402
 from benchmarks.selection import Case, select  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Cell, Mode, Workload, cell  # noqa: E402
@@ -122,6 +122,40 @@ def test_workload_builds(case: Case) -> None:
 def test_selection() -> None:
     assert {case.mode for case in select(ALL, [Mode.TRAINING])} == {Mode.TRAINING}
     assert [case.name for case in select(ALL, only="^grid 1x3x4")] == ["grid 1x3x4 inference", "grid 1x3x4 training"]
+
+
+# The products alone
+
+
+@pytest.mark.parametrize(("mode", "times"), [(Mode.INFERENCE, 1), (Mode.TRAINING, 3)])
+def test_products_alone_are_those_of_a_step(mode: Mode, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    multiplied = []
+
+    def record(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        multiplied.append(a.shape[0] * a.shape[1] * b.shape[1])
+        return mm(a, b, out=out)
+
+    mm = torch.mm
+    monkeypatch.setattr(torch, "mm", record)
+    problem = cases.build(Case(Workload("model", (Cell((40, 50), 10, 20),), 1, (mode,)), mode), torch.float32)
+    call = bare_products.call(problem)
+    assert call is not None and multiplied == []
+    call()
+    assert sum(multiplied) == times * (40 + 50) * 3 * 20 * (10 + 20)
+
+
+def test_products_alone_are_left_out_where_they_are_not_what_takes_time() -> None:
+    for rows, mode in ((31, Mode.INFERENCE), (40, Mode.LOOP_TRAINING)):
+        workload = Workload("model", (cell(rows, 10, 20),), 2, (mode,))
+        assert bare_products.call(cases.build(Case(workload, mode), torch.float32)) is None
+
+
+@pytest.mark.parametrize(("rows", "known"), [(31, False), (32, True)])
+def test_products_alone_take_turns_with_the_peers(rows: int, known: bool) -> None:
+    case = Case(Workload("model", (cell(rows, 3, 4),), 1, (Mode.TRAINING,)), Mode.TRAINING)
+    options = Options(seconds=0.0, block=1e-4, min_rounds=3)
+    result = runner.measure(case, [peer for peer in all_peers().values() if peer.name == REFERENCE], options)
+    assert (result.products is not None) == known and (not known or result.products > 0)
 
 
 def test_workloads_with_uneven_batches_are_refused() -> None:

@@ -72,7 +72,7 @@ GRU_EXT_FN Exponential<S> exponential(Vec<S> x) {
 template <class S>
 GRU_EXT_FN Vec<S> sigmoid(Vec<S> x) {
   using C = ExpConstants<S>;
-  const auto e = exponential(clamp(Vec<S>::zero() - x, C::kLow, C::kHigh));
+  const auto e = exponential(-clamp(x, -C::kHigh, -C::kLow));
   return 1 / (1 + (1 + e.p) * e.scale);  // not an fma: p may be negative where the scale is infinity
 }
 
@@ -82,7 +82,7 @@ GRU_EXT_FN Vec<S> tanh(Vec<S> x) {
   using C = ExpConstants<S>;
   const auto sign = x.bits() & Vec<S>::broadcast(S(-0.0)).bits();
   const Vec<S> magnitude = Vec<S>::from_bits(x.bits() ^ sign);
-  const auto e = exponential(clamp(magnitude + magnitude, S(0), 2 * C::kSaturation));
+  const auto e = exponential(smaller(Vec<S>::broadcast(2 * C::kSaturation), magnitude + magnitude));
   const Vec<S> em1 = fma(e.scale, e.p, e.scale - Vec<S>::broadcast(1));
   const Vec<S> y = em1 / (em1 + Vec<S>::broadcast(2));
   return Vec<S>::from_bits(y.bits() | sign);

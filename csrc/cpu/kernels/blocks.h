@@ -77,7 +77,7 @@ GRU_EXT_FN int units_of_block(int64_t N, int64_t K) {
 // Rows of a strip, whole blocks.
 template <class E>
 GRU_EXT_FN int64_t rows_of_strip(int64_t N, int64_t I, int64_t H) {
-  if (N <= kStripRows / 2) return N > 0 ? N : 1;
+  if (N <= kStripRows / 2) return N;
   const int64_t row_bytes = (I + H) * static_cast<int64_t>(sizeof(E)), bytes = kStripBytes;
   const int64_t rows = row_bytes * kStripRows <= bytes       ? kStripRows
                        : row_bytes * kStripRows >= 2 * bytes ? kStripRows / 2

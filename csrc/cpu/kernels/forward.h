@@ -143,6 +143,7 @@ GRU_EXT_FN const E* rows_as(const T* from, int64_t& row, int64_t count, int64_t 
 template <class E, class T>
 GRU_EXT_FN void forward_strip(const ForwardArgs<T>& p, int64_t begin, int64_t end, E* scratch) {
   const int64_t I = p.I, H = p.H;
+  const bool asks = !scratch && asks_for_weights<E>(p.N, I, H);
   const int most_units = units_of_block<E>(p.N, I + H);
   const int64_t block = rows_of_a_part(p.N, kGatedRows), last = begin + (end - begin - 1) / most_units * most_units;
   for (int64_t from_begin = begin; from_begin < end; from_begin += most_units) {
@@ -158,7 +159,7 @@ GRU_EXT_FN void forward_strip(const ForwardArgs<T>& p, int64_t begin, int64_t en
     }
     for (int64_t n = 0; n < p.N; n += block) {
       const ForwardArgs<T> rows = p.rows(n, n + block < p.N ? n + block : p.N);
-      o.asks = n == 0 && !scratch && asks_for_weights<E>(p.N, I, H);
+      o.asks = asks && n == 0;
       o.x_row = p.x_row;
       o.h_row = p.h_row;
       o.x = rows_as(rows.x, o.x_row, rows.N, I, free);

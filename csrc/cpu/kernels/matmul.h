@@ -13,7 +13,7 @@ GRU_EXT_FN bool reads_b_in_place(const MatmulArgs<T>& p, int64_t rows) {
   const int64_t row_bytes = p.b_row * static_cast<int64_t>(sizeof(T));
   constexpr int64_t few = 24 * kTileRows;
   if constexpr (GRU_EXT_VEC_BYTES == 64) return p.a_col == 1 || rows <= few || row_bytes % (kPageBytes / 2) != 0;
-  const bool near = p.K * row_bytes <= kFarBytes && row_bytes % kPageBytes != 0;
+  const bool near = bytes_of_b(p) <= kFarBytes && row_bytes % kPageBytes != 0;
   return rows <= (near ? 8 : 2) * kTileRows;
 }
 
@@ -37,7 +37,7 @@ int64_t matmul_scratch(const MatmulArgs<T>& p) {
 // of 384; where the cache holds B 1.00 to 1.05. With AVX2 there 0.86 for 16 of 512, 0.93 for 64, 0.92 for 64 of 1024.
 template <class T>
 GRU_EXT_FN bool asks_for_b(const MatmulArgs<T>& p) {
-  return p.K * p.b_row * static_cast<int64_t>(sizeof(T)) > 1 << 20;
+  return bytes_of_b(p) > 1 << 20;
 }
 
 // Whether tiles ask for their part of C while they multiply: of more than kFarBytes. On a Zen 4 gradients of weights take 0.81
@@ -62,8 +62,6 @@ struct TileTarget {
     return {c + m * c_row, c_row, rows - m, accumulate, addend ? addend + m * c_row : nullptr};
   }
 
-  GRU_EXT_FN void ask(int64_t at) const { __builtin_prefetch(c + at, /*write=*/1); }
-
   template <class Last>
   GRU_EXT_FN void put(int64_t at, Vec<S> sum, Last last) const {
     if (accumulate) sum = sum + last.load_c(c + at);
@@ -81,7 +79,7 @@ GRU_EXT_FN void matmul_tile(int64_t K, A a, const E* b, int64_t b_row, Last last
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) to.ask(r * to.c_row + v * n);
+      for (int v = 0; v < V; ++v) ask_to_write(to.c + r * to.c_row + v * n);
   multiply_in_parts<ask == Ask::kB>(K, a, b, b_row, last, acc);
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {

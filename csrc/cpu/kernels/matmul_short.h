@@ -19,6 +19,12 @@ constexpr int kPieceVectors = 8, kLongPieceVectors = 16;
 // products with the weights are 1.25 times as fast at 768, 1.5 at 1024; nearer weights take 1.01 to 1.2 times as long.
 constexpr int64_t kFarBytes = 6 << 20;
 
+// Of all rows of B, with what lies between them.
+template <class T>
+GRU_EXT_FN int64_t bytes_of_b(const MatmulArgs<T>& p) {
+  return p.K * p.b_row * static_cast<int64_t>(sizeof(T));
+}
+
 // How the parts of a product go about memory: C past the caches; asking for as many rows of B that follow those of a part.
 template <bool past_caches, bool ask>
 struct Ways {
@@ -120,7 +126,7 @@ void matmul_short(const MatmulArgs<T>& p, int64_t begin, int64_t end, int64_t k0
       }
     }
     if constexpr (terms == kShortK && kAsks<T>)
-      if (p.K * p.b_row * static_cast<int64_t>(sizeof(T)) > kFarBytes)
+      if (bytes_of_b(p) > kFarBytes)
         return add_terms<terms, Ways</*past_caches=*/false, /*ask=*/true>>(p, begin, end, k0, accumulate, with_addend);
     add_terms<terms, Ways</*past_caches=*/false, /*ask=*/false>>(p, begin, end, k0, accumulate, with_addend);
   });

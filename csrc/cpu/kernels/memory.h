@@ -173,6 +173,8 @@ GRU_EXT_FN void fence_after_stores_past_caches() {
 
 // Asks for the line of a cache that p lies in, so that it comes to the second-level cache meanwhile. p may be any address.
 GRU_EXT_FN void ask_for(const void* p) { __builtin_prefetch(p, /*write=*/0, /*to the second-level cache*/ 2); }
+// The same of one that will be written, to the first-level cache.
+GRU_EXT_FN void ask_to_write(const void* p) { __builtin_prefetch(p, /*write=*/1); }
 
 // Whether products of a type have ways that ask beside those that do not. More types would take a quarter more time to compile.
 template <class T>

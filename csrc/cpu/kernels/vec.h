@@ -30,6 +30,7 @@ struct Vec {
   GRU_EXT_FN static Vec from_bits(RawBits bits) { return {reinterpret_cast<Raw>(bits)}; }
   GRU_EXT_FN RawBits bits() const { return reinterpret_cast<RawBits>(v); }
 
+  GRU_EXT_FN friend Vec operator-(Vec a) { return {-a.v}; }
   GRU_EXT_FN friend Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
   GRU_EXT_FN friend Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
   GRU_EXT_FN friend Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
