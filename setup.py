@@ -46,6 +46,8 @@ class BuildGruExt(stream_library.BuildWithStream):
     def finalize_options(self) -> None:
         super().finalize_options()
         self.build_temp = os.path.abspath(f"build/torch{torch.__version__}-py{platform.python_version()}")
+        # ccache, which torch's build uses where it is, knows a source by its place in this folder: that of another clone too.
+        os.environ.setdefault("CCACHE_BASEDIR", os.getcwd())
 
     def get_ext_filename(self, name: str) -> str:
         file = Path(super().get_ext_filename(name))
@@ -61,7 +63,6 @@ class BuildGruExt(stream_library.BuildWithStream):
             record = {"reason": reason}
         else:
             CUDA.announce()
-            compiler.use_cache(Path(self.build_temp, "compiler"))
             super().run()
             record = dict(version=self.distribution.get_version(), torch=torch.__version__, cuda=None)
             record.update(compiler=compiler.version())

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import needs_compiler
 
 import gru_ext
 
@@ -125,31 +124,6 @@ def test_installs_without_a_compiler(missing: str, tmp_path: Path) -> None:
     assert (site / "gru_ext" / "include" / "gru_ext" / "ops.h").is_file()
     assert (site / "gru_ext" / "share" / "cmake" / "gru_ext" / "gru_extConfig.cmake").is_file()
     assert (site / "gru_ext" / "py.typed").is_file()
-
-
-USE_CACHE = """
-import pathlib, shutil, sys
-sys.path.insert(0, sys.argv[1])
-import compiler
-if sys.argv[3] == "none":
-    shutil.which = lambda name: None
-compiler.use_cache(pathlib.Path(sys.argv[2]))
-print(compiler.version())
-"""
-
-
-@needs_compiler
-@pytest.mark.parametrize("cache", ["ccache", "none"])
-def test_a_compiler_cache_is_called_in_the_compilers_place(cache: str, tmp_path: Path) -> None:
-    """By a stand-in that says so, and then looks for the compiler in the other folders, as ccache does."""
-    caches, links = tmp_path / "caches", tmp_path / "links"
-    caches.mkdir()
-    stand_in = caches / "ccache"
-    stand_in.write_text(f'#!/bin/sh\necho for $CCACHE_BASEDIR\nPATH=${{PATH#{links}:}}\nexec "$(basename "$0")" "$@"\n')
-    stand_in.chmod(0o755)
-    path = f"{caches}{os.pathsep}{os.environ['PATH']}"
-    said = run(sys.executable, "-c", USE_CACHE, ROOT / "tools", links, cache, cwd=tmp_path, PATH=path).stdout
-    assert (said.splitlines() == [f"for {tmp_path}"]) == links.exists() == (cache == "ccache")
 
 
 @pytest.mark.slow
