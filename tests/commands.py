@@ -49,15 +49,21 @@ def two_at_a_time(compile_one: Callable[[A], B], sources: Iterable[A]) -> list[B
         return list(pool.map(compile_one, sources))
 
 
-def plant(root: Path, name: str, text: str, changed: str) -> None:
-    """Makes the mistake in a copy of the sources; no text, no mistake. The text must stand in one file of that name, once."""
-    if not text:
-        return
+def place_of(root: Path, name: str, text: str) -> Path:
+    """The one file of that name that has the text, once."""
     files = [path for path in root.rglob(name) if text in path.read_text()]
     assert len(files) == 1, f"{len(files)} files {name} under {root} have: {text}"
-    source = files[0].read_text()
-    assert source.count(text) == 1, f"{name} has {source.count(text)} times: {text}"
-    files[0].write_text(source.replace(text, changed))
+    count = files[0].read_text().count(text)
+    assert count == 1, f"{name} has {count} times: {text}"
+    return files[0]
+
+
+def plant(root: Path, name: str, text: str, changed: str) -> None:
+    """Makes the mistake in a copy of the sources; no text, no mistake."""
+    if not text:
+        return
+    file = place_of(root, name, text)
+    file.write_text(file.read_text().replace(text, changed))
 
 
 # A failed check, or a stop at the border of a buffer.

@@ -48,7 +48,7 @@ FAULTS = {
         "default",
     ),
     "weights of another gate": ("forward.h", "p.w_hh + (g * H + j) * H", "p.w_hh + (g * I + j) * H", "default"),
-    "input part of n left out": ("forward.h", "load(s.n_input[n] + u) + bias.n", "bias.n", "default"),
+    "input part of n left out": ("block_sums.h", "load(s.n_input[n] + u) + bias.n", "bias.n", "default"),
     "products of h with the weights of x": ("forward.h", "of_h ? o.w_hh : o.w_ih;", "o.w_ih;", "wide"),
     "parts of a row not added": ("forward.h", "first = k == 0 &&", "first = ", "wide"),
     "a tile of rows begun anew": ("forward.h", "o.x + n * o.x_row, o.x_row, o.w_ih[g]", "o.x, o.x_row, o.w_ih[g]", "default"),
