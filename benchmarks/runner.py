@@ -116,6 +116,7 @@ def calls_per_block(call: Call, seconds: float, clock: Callable[[], float] = tim
 
 
 Name = TypeVar("Name")
+# What :mod:`benchmarks.bare_products` has in a round, beside the peers by name and the limits by kind.
 _PRODUCTS = "products"
 
 
@@ -188,7 +189,7 @@ def measure(case: Case, peers: Sequence[Peer], options: Options, limits: Optiona
         ratio = ratios(times[REFERENCE], seconds)
         results[name] = Measured(quartiles(per_step), ratio, len(seconds), sizes[name], errors[name])
     outcomes = {peer.name: results[peer.name] for peer in peers}
-    products_us = 1e6 * statistics.median(times[_PRODUCTS]) if of_products else None
+    products_us = 1e6 * statistics.median(times[_PRODUCTS]) / problem.steps_per_call if of_products else None
     if limits is None:
         return Result(case, outcomes, products=products_us)
     in_turn = {kind: [1e6 * s for s in times[kind]] for kind in of_limits}

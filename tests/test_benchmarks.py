@@ -154,8 +154,17 @@ def test_products_alone_are_left_out_where_they_are_not_what_takes_time() -> Non
 def test_products_alone_take_turns_with_the_peers(rows: int, known: bool) -> None:
     case = Case(Workload("model", (cell(rows, 3, 4),), 1, (Mode.TRAINING,)), Mode.TRAINING)
     options = Options(seconds=0.0, block=1e-4, min_rounds=3)
-    result = runner.measure(case, [peer for peer in all_peers().values() if peer.name == REFERENCE], options)
+    result = runner.measure(case, [all_peers()[REFERENCE]], options)
     assert (result.products is not None) == known and (not known or result.products > 0)
+
+
+def test_products_alone_are_those_of_one_step_like_the_peers_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call takes all batch sizes in turn; here a second, whatever it does."""
+    monkeypatch.setattr(runner, "interleave", lambda calls, *_: dict.fromkeys(calls, [1.0]))
+    workload = Workload("model", (Cell((40, 50), 3, 4),), 1, (Mode.TRAINING,))
+    options = Options(seconds=0.0, block=1e-4)
+    result = runner.measure(Case(workload, Mode.TRAINING), [all_peers()[REFERENCE]], options)
+    assert result.products == result.peers[REFERENCE].microseconds.median == 1e6 / 2
 
 
 def test_workloads_with_uneven_batches_are_refused() -> None:
