@@ -17,7 +17,7 @@ OURS = "gru_ext.GRUCell"
 #: What is known of those that are named in results.
 PEERS = all_peers()
 #: Lowest first.
-_CPU_LEVELS = ("default", "avx2", "avx512", "avx512_vnni_bf16")
+_CPU_LEVELS = ("default", "avx2", "avx512", "avx512_vnni_bf16", "amx_bf16")
 
 
 @dataclass(frozen=True)

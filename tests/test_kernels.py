@@ -22,9 +22,10 @@ CPP = ROOT / "tests" / "cpp"
 FLAGS = (ROOT / "compile_flags.txt").read_text().split()
 # Those with kernels of every kind, and those with bfloat16 products of pairs alone, which are added to the level below.
 WHOLE_LEVELS = ["default", "avx2", "avx512", "wide"]
-DOT_LEVELS = ["avx512_vnni_bf16", "wide_dot"]
+DOT_LEVELS = ["avx512_vnni_bf16", "amx_bf16", "wide_dot", "wide_tiles"]
 LEVELS = WHOLE_LEVELS + DOT_LEVELS
-WIDE_LEVELS = {"wide": "avx512", "wide_dot": "avx512_vnni_bf16"}  # that only tests have, and whose kernels they are like
+# That only tests have, and whose kernels they are like.
+WIDE_LEVELS = {"wide": "avx512", "wide_dot": "avx512_vnni_bf16", "wide_tiles": "amx_bf16"}
 
 pytestmark = needs_compiler
 
@@ -161,6 +162,14 @@ def test_products_keep_their_sums_in_registers(register: str, instructions: list
 def test_bfloat16_is_multiplied_in_pairs(instructions: list[tuple[str, list[str]]]) -> None:
     kernels = [" ".join(code) for name, code in instructions if re.search(r"cpu::.*\bforward_block<.*BFloat16", name)]
     assert [code for code in kernels if "vdpbf16ps" in code and "vfmadd" in code]  # the sums; the gates
+
+
+@pytest.mark.compiled
+@needs("objdump")
+@pytest.mark.parametrize("function", ["forward_of_tiles<2, 2>", "multiply_tiles<2, 2>|matmul<.*BFloat16"])
+def test_bfloat16_is_multiplied_in_tiles(function: str, instructions: list[tuple[str, list[str]]]) -> None:
+    products = [" ".join(code).count("tdpbf16ps") for name, code in instructions if re.search(f"cpu::.*({function})", name)]
+    assert products and max(products) >= 4  # two registers by two
 
 
 # A prime number of bit patterns between those tried, so that the low bits take every value.

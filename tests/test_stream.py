@@ -52,7 +52,7 @@ def test_the_library_is_small(stream_build: StreamBuild) -> None:
 
 def test_unknown_level_is_refused(stream_build: StreamBuild) -> None:
     output = run(stream_build.program("values_test"), "--level", GRU_EXT_ISA="nonsense", status=1)
-    assert "GRU_EXT_ISA must be default, avx2, avx512 or avx512_vnni_bf16" in output
+    assert "GRU_EXT_ISA must be default, avx2, avx512, avx512_vnni_bf16 or amx_bf16" in output
 
 
 @needs("nm")

@@ -21,7 +21,7 @@ const char* gru_error_string(int code) {
     case GRU_ERROR_NOT_FINITE:
       return "a weight is infinite or not a number, which int8 cannot hold";
     case GRU_ERROR_ISA:
-      return "GRU_EXT_ISA must be default, avx2, avx512 or avx512_vnni_bf16";
+      return "GRU_EXT_ISA must be default, avx2, avx512, avx512_vnni_bf16 or amx_bf16";
     case GRU_ERROR_NOT_PACKED:
       return "these are not packed weights of this version of gru_ext, or not all of them";
     case GRU_ERROR_MACHINE:

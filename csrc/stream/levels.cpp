@@ -22,7 +22,8 @@ bool has_half_conversion() {
 constexpr const Kernels* kLevels[] = {&kernels_default};
 #endif
 constexpr unsigned kCount = sizeof kLevels / sizeof *kLevels;
-constexpr const char* kNames[] = {"default", "avx2", "avx512", "avx512_vnni_bf16"};  // on every architecture
+// On every architecture; of the last one the operators alone make use.
+constexpr const char* kNames[] = {"default", "avx2", "avx512", "avx512_vnni_bf16", "amx_bf16"};
 
 }  // namespace
 

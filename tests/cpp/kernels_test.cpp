@@ -1,4 +1,4 @@
-// The CPU kernels of every level that this processor runs, and of two more, against the equations in double.
+// The CPU kernels of every level that this processor runs, and of three more, against the equations in double.
 //   kernels_test [LEVEL ...]: only these levels, all by default
 //   kernels_test --list: prints the levels
 #include "kernels_test.h"
@@ -14,8 +14,8 @@
 int main(int argc, char** argv) {
   using namespace gru_ext::cpu;
   std::vector<const Kernels*> levels = runnable_kernels();
-  const Kernels wide_dot = kernels_wide_dot.with(kernels_wide);
-  levels.insert(levels.end(), {&kernels_wide, &wide_dot});
+  const Kernels wide_dot = kernels_wide_dot.with(kernels_wide), wide_tiles = kernels_wide_tiles.with(kernels_wide);
+  levels.insert(levels.end(), {&kernels_wide, &wide_dot, &wide_tiles});
   if (argc == 2 && std::string(argv[1]) == "--list") {
     for (const Kernels* k : levels) std::printf("%s\n", k->level);
     return EXIT_SUCCESS;

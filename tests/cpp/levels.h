@@ -1,4 +1,4 @@
-// The levels under test: those of the library that this processor runs, and two of the tests' own.
+// The levels under test: those of the library that this processor runs, and three of the tests' own.
 #pragma once
 
 #include "cpu/kernels/kernels.h"
@@ -10,5 +10,8 @@ extern const Kernels kernels_wide;
 
 // Products of pairs of bfloat16 in plain code, at that width.
 extern const Bf16Dots kernels_wide_dot;
+
+// The same with registers of whole tiles, as arrays.
+extern const Bf16Dots kernels_wide_tiles;
 
 }  // namespace gru_ext::cpu

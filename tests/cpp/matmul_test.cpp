@@ -14,9 +14,13 @@ double tolerance(int64_t K) {
   return 4 * kEpsilon<T> * std::sqrt(static_cast<double>(K + 1));
 }
 
-// Where a level multiplies pairs of bfloat16, A is rounded to it: each product by at most 2^-9 of itself, with random sign, so
-// the sum by four times that with certainty enough.
-double of_rounding_a(const char* level) { return std::strstr(level, "bf16") || std::strstr(level, "dot") ? 4 * 0x1p-9 : 0; }
+// Where a level multiplies bfloat16 in pairs or tiles, A is rounded to it: each product by at most 2^-9 of itself, with random
+// sign, so the sum by four times that with certainty enough.
+double of_rounding_a(const char* level) {
+  for (const char* part : {"bf16", "wide_dot", "wide_tiles"})
+    if (std::strstr(level, part)) return 4 * 0x1p-9;
+  return 0;
+}
 
 // Whether A holds numbers of T alone, so that a rounding to T changes nothing.
 enum class A { of_type, any };

@@ -1,7 +1,8 @@
 // The kernels of one level, and their table. Included once by each isa_LEVEL.cpp, inside its target, with GRU_EXT_LEVEL,
 // GRU_EXT_KERNELS, GRU_EXT_VEC_BYTES, GRU_EXT_INTRINSICS (0, 256 or 512) and GRU_EXT_DOT defined. GRU_EXT_DOT is 1 where the
-// level has instructions that add up products of bfloat16: the table is of the kernels that use them alone. No include guard is
-// needed and nothing here may include a header of std.
+// level has instructions that add up products of bfloat16: the table is of the kernels that use them alone. GRU_EXT_TILES is 1
+// where those are of whole tiles, else it need not be defined. No include guard is needed and nothing here may include a header
+// of std.
 #define GRU_EXT_STRING_(text) #text
 #define GRU_EXT_STRING(text) GRU_EXT_STRING_(text)
 
@@ -27,13 +28,21 @@ namespace {
 #endif
 #include "cpu/kernels/blocks.h"
 #include "cpu/kernels/block_sums.h"
+#if GRU_EXT_TILES
+#include "cpu/kernels/tile_registers.h"
+#include "cpu/kernels/forward_tiles.h"
+#else
 #include "cpu/kernels/forward_panels.h"
 #include "cpu/kernels/forward.h"
+#endif
 #include "cpu/kernels/gates_backward.h"
 #include "cpu/kernels/matmul_short.h"
 #include "cpu/kernels/matmul_operands.h"
 #if GRU_EXT_DOT
 #include "cpu/kernels/bf16_operands.h"
+#endif
+#if GRU_EXT_TILES
+#include "cpu/kernels/matmul_tiles.h"
 #endif
 #include "cpu/kernels/matmul.h"
 

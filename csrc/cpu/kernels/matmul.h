@@ -28,7 +28,11 @@ constexpr int kFewRows = 4;
 template <class T>
 int64_t matmul_scratch(const MatmulArgs<T>& p) {
   if (p.K <= kShortK || p.M <= kFewRows) return 0;
+#if GRU_EXT_TILES
+  return matmul_tiles_scratch(p);
+#else
   return panel_size(p) + (MatmulOperands<T>::copies_a(p) ? block_size(p) : 0);
+#endif
 }
 
 // Whether the first rows that meet a panel of B, or a copy of it, ask for the next: of more bytes than the second-level cache
@@ -187,25 +191,35 @@ void matmul_block(const MatmulArgs<T>& p, int64_t begin, int64_t end, A a, int64
   }
 }
 
+#if GRU_EXT_TILES
+constexpr int64_t kLongK = kTiledK;
+#else
+constexpr int64_t kLongK = kBlockK;
+
+// Rows [begin, end) of C from K terms from k0 on. Tiles have another (matmul_tiles.h).
+template <class T>
+GRU_EXT_FN void matmul_long(const MatmulArgs<T>& p, int64_t begin, int64_t end, int64_t k0, int64_t K, Compute<T>* scratch) {
+  Compute<T>* const panel = scratch;
+  Compute<T>* const packed_a = scratch + panel_size(p);
+  for (int64_t m0 = begin; m0 < end; m0 += kBlockRows) {
+    const int64_t m1 = m0 + kBlockRows < end ? m0 + kBlockRows : end;
+    const Compute<T>* a = p.a + m0 * p.a_row + k0 * p.a_col;
+    MatmulOperands<T>::with_a(p, a, m1 - m0, K, packed_a, [&](auto rows) { matmul_block(p, m0, m1, rows, k0, K, panel); });
+  }
+}
+#endif
+
 template <class T>
 void matmul(const MatmulArgs<T>& p, int64_t begin, int64_t end, Compute<T>* scratch) {
-  using S = Compute<T>;
-  S* const panel = scratch;
-  S* const packed_a = scratch + panel_size(p);
   if (p.K == 0 && !p.accumulate)
     for (int64_t m = begin; m < end; ++m)
       for (int64_t i = m * p.c_row; i < m * p.c_row + p.J; ++i) p.c[i] = p.addend ? p.addend[i] : 0;
-  const int64_t block_k = p.M <= kFewRows ? kShortK : kBlockK;
+  const int64_t block_k = p.M <= kFewRows ? kShortK : kLongK;
   for (int64_t k0 = 0; k0 < p.K; k0 += block_k) {
     const int64_t K = p.K - k0 < block_k ? p.K - k0 : block_k;
-    if (K <= kShortK) {
+    if (K <= kShortK)
       matmul_short(p, begin, end, k0, K);
-      continue;
-    }
-    for (int64_t m0 = begin; m0 < end; m0 += kBlockRows) {
-      const int64_t m1 = m0 + kBlockRows < end ? m0 + kBlockRows : end;
-      const S* a = p.a + m0 * p.a_row + k0 * p.a_col;
-      MatmulOperands<T>::with_a(p, a, m1 - m0, K, packed_a, [&](auto rows) { matmul_block(p, m0, m1, rows, k0, K, panel); });
-    }
+    else
+      matmul_long(p, begin, end, k0, K, scratch);
   }
 }

@@ -3,6 +3,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if GRU_EXT_HAS_TILES && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <array>
 #include <cstdlib>
@@ -12,13 +16,25 @@
 namespace gru_ext::cpu {
 namespace {
 
-constexpr std::array<std::string_view, 4> kLevels = {"default", "avx2", "avx512", "avx512_vnni_bf16"};  // lowest first
+constexpr std::array<std::string_view, 5> kLevels = {"default", "avx2", "avx512", "avx512_vnni_bf16",
+                                                     "amx_bf16"};  // lowest first
 
 #if defined(__x86_64__)
 // F16C, which __builtin_cpu_supports of older compilers and of clang does not know.
 bool has_half_conversion() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
+#if GRU_EXT_HAS_TILES && defined(__linux__)
+// A program has to ask Linux for the registers, because they make the state of each of its threads 8 KB larger; torch does too.
+bool may_use_tiles() {
+  constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;  // of edx
+  unsigned eax, ebx, ecx, edx;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & kBf16) == 0 || (edx & kTile) == 0) return false;
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA; older headers lack them
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
 }
 #endif
 
@@ -32,8 +48,8 @@ const Kernels& choose() {
       if (level == k->level) chosen = k;
     if (level == cap) return *chosen;
   }
-  throw std::invalid_argument("GRU_EXT_ISA: expected default, avx2, avx512 or avx512_vnni_bf16, got '" + std::string(cap) +
-                              "'");
+  throw std::invalid_argument("GRU_EXT_ISA: expected default, avx2, avx512, avx512_vnni_bf16 or amx_bf16, got '" +
+                              std::string(cap) + "'");
 }
 
 }  // namespace
@@ -51,6 +67,12 @@ std::vector<const Kernels*> runnable_kernels() {
       if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16")) {
         static const Kernels with_dots = kernels_avx512_vnni_bf16.with(kernels_avx512);
         levels.push_back(&with_dots);
+#if GRU_EXT_HAS_TILES && defined(__linux__)
+        if (may_use_tiles()) {
+          static const Kernels with_tiles = kernels_amx_bf16.with(kernels_avx512);
+          levels.push_back(&with_tiles);
+        }
+#endif
       }
     }
   }

@@ -18,7 +18,8 @@ at::Tensor gru_cell(const at::Tensor& input, const std::optional<at::Tensor>& hx
                     const at::Tensor& w_hh, const std::optional<at::Tensor>& b_ih = std::nullopt,
                     const std::optional<at::Tensor>& b_hh = std::nullopt);
 
-// The instruction-set level whose kernels run on this machine ("default", "avx2", "avx512"), capped by GRU_EXT_ISA.
+// The instruction-set level whose kernels run on this machine ("default", "avx2", "avx512", "avx512_vnni_bf16",
+// "amx_bf16"), capped by GRU_EXT_ISA.
 std::string cpu_level();
 
 // All levels that this library contains and this machine can run, lowest first.

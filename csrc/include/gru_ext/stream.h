@@ -83,9 +83,9 @@ size_t gru_packed_size(int64_t input_size, int64_t hidden_size, gru_weight_type 
 size_t gru_stack_packed_size(const gru_stack* stack, gru_weight_type type);
 
 /* Packs into the caller's memory, aligned to GRU_ALIGNMENT, for the best instruction set that this processor has and the
- * environment variable GRU_EXT_ISA (default, avx2, avx512, avx512_vnni_bf16) allows. Returns GRU_OK or an error; the weights
- * are not needed afterwards. The packed memory holds no address: it may be copied, and is read-only and shared by any number of
- * threads from then on. */
+ * environment variable GRU_EXT_ISA (default, avx2, avx512, avx512_vnni_bf16, and amx_bf16, which is the same here) allows.
+ * Returns GRU_OK or an error; the weights are not needed afterwards. The packed memory holds no address: it may be copied, and
+ * is read-only and shared by any number of threads from then on. */
 int gru_pack(const gru_weights* weights, gru_weight_type type, void* memory, size_t size);
 int gru_stack_pack(const gru_stack* stack, gru_weight_type type, void* memory, size_t size);
 
