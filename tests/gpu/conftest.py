@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+_WITHOUT_CUDA = "needs a CUDA device"
 DEVICE = torch.device(os.environ.get("GPU_TESTS_DEVICE", "cuda"))
 
 # cuBLAS is deterministic only with a workspace of fixed size, and torch refuses deterministic mode without one. Read when the
@@ -30,14 +31,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         item.add_marker(pytest.mark.compiled)
         if without and os.environ.get("FAIL_WITHOUT_CUDA") != "1":
-            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+            item.add_marker(pytest.mark.skip(reason=_WITHOUT_CUDA))
         if DEVICE.type != "cuda" and item.get_closest_marker("cuda_only"):
             item.add_marker(pytest.mark.skip(reason=f"means nothing on {DEVICE}"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Says why `make test` begins with a screen of skipped tests."""
+    skipped = sum(
+        any(mark.kwargs.get("reason") == _WITHOUT_CUDA for mark in item.iter_markers("skip")) for item in session.items
+    )
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if skipped and reporter:
+        reporter.write_line(f"{skipped} tests of what a GPU computes are skipped (s), because torch finds no CUDA device")
 
 
 @pytest.fixture(autouse=True)
 def device() -> torch.device:
     """Where the test runs."""
     if DEVICE.type == "cuda" and not torch.cuda.is_available():
-        pytest.fail("needs a CUDA device")
+        pytest.fail(_WITHOUT_CUDA)
     return DEVICE
