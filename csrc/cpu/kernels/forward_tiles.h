@@ -75,25 +75,19 @@ struct RowsOfWeights {
 // Registers 0 to 3, whose rows are units from `first` on, to sums[row][unit].
 template <int A, int B, int units>
 GRU_EXT_FN void store_sums_of_tiles(const TileRegisters& r, int64_t first, GateSums<float, units>& sums) {
-  const auto store_one = [&](auto t, int64_t n, int64_t u) __attribute__((always_inline)) {
+  for_sums<A, B>([&](auto t, int a, int b) __attribute__((always_inline)) {
     PairRow rows[kRegisterRows];
     r.template store<decltype(t)::value>(rows, sizeof *rows);
     transpose_register(rows);
+    float* const to = &sums[b * kRegisterPairs][first + a * kRegisterRows];
 #pragma GCC unroll 16
-    for (int i = 0; i < kRegisterRows; ++i) store(&sums[n + i][first + u], VecF::from_bits(rows[i]));
-  };
-  store_one(Rows<0>{}, 0, 0);
-  if constexpr (B == 2) store_one(Rows<1>{}, kRegisterPairs, 0);
-  if constexpr (A == 2) store_one(Rows<2>{}, 0, kRegisterRows);
-  if constexpr (A == 2 && B == 2) store_one(Rows<3>{}, kRegisterPairs, kRegisterRows);
+    for (int i = 0; i < kRegisterRows; ++i) store(to + i * units, VecF::from_bits(rows[i]));
+  });
 }
 
 template <int A, int B>
 GRU_EXT_FN void zero_sums(TileRegisters& r) {
-  r.zero<0>();
-  if constexpr (B == 2) r.zero<1>();
-  if constexpr (A == 2) r.zero<2>();
-  if constexpr (A == 2 && B == 2) r.zero<3>();
+  for_sums<A, B>([&](auto t, int, int) __attribute__((always_inline)) { r.template zero<decltype(t)::value>(); });
 }
 
 // How the copies lie: of x and h, steps of x before those of h, for 16 rows each; then of the weights.

@@ -160,8 +160,8 @@ extern const Kernels kernels_avx2;  // this and the following: x86-64 only
 extern const Kernels kernels_avx512;
 extern const Bf16Dots kernels_avx512_vnni_bf16;
 
-// The assemblers that come with older compilers do not know AMX.
-#if defined(__x86_64__) && (defined(__clang__) || __GNUC__ >= 11)
+// Only Linux is asked for AMX, and the assemblers that come with older compilers do not know it.
+#if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) || __GNUC__ >= 11)
 #define GRU_EXT_HAS_TILES 1
 extern const Bf16Dots kernels_amx_bf16;
 #endif

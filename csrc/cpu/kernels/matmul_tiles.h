@@ -5,13 +5,16 @@
 constexpr int64_t kTiledK = 512;                       // of a block of the contraction; with 32 columns of B 32 KB
 constexpr int64_t kTiledColumns = 2 * kRegisterPairs;  // of a panel of B
 
+// Of the longest block of the contraction.
+GRU_EXT_FN int64_t most_register_steps(const MatmulArgs<BFloat16>& p) { return register_steps(p.K < kTiledK ? p.K : kTiledK); }
+
 // Numbers of 32 bits: a block of A, a panel of B.
 GRU_EXT_FN int64_t tiled_size_of_a(const MatmulArgs<BFloat16>& p) {
   const int64_t rows = p.M < kBlockRows ? (p.M + kRegisterRows - 1) / kRegisterRows * kRegisterRows : kBlockRows;
-  return register_steps(p.K < kTiledK ? p.K : kTiledK) * rows * kRegisterPairs;
+  return most_register_steps(p) * rows * kRegisterPairs;
 }
 GRU_EXT_FN int64_t matmul_tiles_scratch(const MatmulArgs<BFloat16>& p) {
-  return tiled_size_of_a(p) + register_steps(p.K < kTiledK ? p.K : kTiledK) * kRegisterPairs * kTiledColumns;
+  return tiled_size_of_a(p) + most_register_steps(p) * kRegisterPairs * kTiledColumns;
 }
 
 // `rows` rows of A, K terms, rounded to bfloat16: 16 rows after 16 rows, step by step.
@@ -73,18 +76,13 @@ void multiply_tiles(TileRegisters& r, int64_t steps, const PairRow* a, const Pai
     return PartOfC{c.at + at, c.row, c.rows - i * kRegisterRows, c.columns - j * kRegisterPairs,
                    c.addend ? c.addend + at : nullptr};
   };
-  load_sums<0>(r, part(0, 0), accumulate);
-  if constexpr (B == 2) load_sums<1>(r, part(0, 1), accumulate);
-  if constexpr (A == 2) load_sums<2>(r, part(1, 0), accumulate);
-  if constexpr (A == 2 && B == 2) load_sums<3>(r, part(1, 1), accumulate);
+  for_sums<A, B>([&](auto t, int i, int j)
+                     __attribute__((always_inline)) { load_sums<decltype(t)::value>(r, part(i, j), accumulate); });
   const int64_t a_next = steps * kRegisterRows * static_cast<int64_t>(sizeof *a);
   constexpr int64_t b_row = kTiledColumns * sizeof *b, b_next = kRegisterPairs * sizeof *b;
   for (int64_t s = 0; s < steps; ++s, a += kRegisterRows, b += kRegisterPairs * kTiledColumns)
     multiply_registers<A, B>(r, a, sizeof *a, a_next, b, b_row, b_next);
-  store_sums<0>(r, part(0, 0));
-  if constexpr (B == 2) store_sums<1>(r, part(0, 1));
-  if constexpr (A == 2) store_sums<2>(r, part(1, 0));
-  if constexpr (A == 2 && B == 2) store_sums<3>(r, part(1, 1));
+  for_sums<A, B>([&](auto t, int i, int j) __attribute__((always_inline)) { store_sums<decltype(t)::value>(r, part(i, j)); });
 }
 
 // Rows [begin, end) of C from K terms from k0 on.

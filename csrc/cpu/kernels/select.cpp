@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
-#if GRU_EXT_HAS_TILES && defined(__linux__)
+#if GRU_EXT_HAS_TILES
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -27,7 +27,7 @@ bool has_half_conversion() {
 }
 #endif
 
-#if GRU_EXT_HAS_TILES && defined(__linux__)
+#if GRU_EXT_HAS_TILES
 // A program has to ask Linux for the registers, because they make the state of each of its threads 8 KB larger; torch does too.
 bool may_use_tiles() {
   constexpr unsigned kBf16 = 1u << 22, kTile = 1u << 24;  // of edx
@@ -67,7 +67,7 @@ std::vector<const Kernels*> runnable_kernels() {
       if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16")) {
         static const Kernels with_dots = kernels_avx512_vnni_bf16.with(kernels_avx512);
         levels.push_back(&with_dots);
-#if GRU_EXT_HAS_TILES && defined(__linux__)
+#if GRU_EXT_HAS_TILES
         if (may_use_tiles()) {
           static const Kernels with_tiles = kernels_amx_bf16.with(kernels_avx512);
           levels.push_back(&with_tiles);

@@ -95,6 +95,15 @@ GRU_EXT_FN void multiply_registers(TileRegisters& r, const void* a, int64_t a_ro
   }
 }
 
+// Calls f(t, a, b) for each register t of those sums: of the rows of register a and the columns of b.
+template <int A, int B, class F>
+GRU_EXT_FN void for_sums(const F& f) {
+  f(Rows<0>{}, 0, 0);
+  if constexpr (B == 2) f(Rows<1>{}, 0, 1);
+  if constexpr (A == 2) f(Rows<2>{}, 1, 0);
+  if constexpr (A == 2 && B == 2) f(Rows<3>{}, 1, 1);
+}
+
 // Steps of a contraction of K terms.
 GRU_EXT_FN int64_t register_steps(int64_t K) { return (K + kRegisterTerms - 1) / kRegisterTerms; }
 
