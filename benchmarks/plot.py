@@ -26,8 +26,7 @@ _MARKERS = "svD^P*X<>hd"
 _OURS_COLOUR, _STOCK_COLOUR, _INK, _FAINT = "#0072b2", "#e69f00", "#222222", "#d9d9d9"
 _TITLES = {Mode.INFERENCE: "one step, inference", Mode.TRAINING: "one step, forward and backward"}
 
-# Names of the elements would else be random, and the date be that of the drawing.
-_FIXED = {"svg.hashsalt": "gru_ext", "svg.fonttype": "none", "font.size": 9, "path.simplify": True}
+_FIXED = {"svg.fonttype": "none", "font.size": 9, "path.simplify": True}
 
 
 def write(runs: Iterable[Run], folder: Path) -> list[Path]:
@@ -52,7 +51,15 @@ def _svg(figure: Figure) -> str:
     figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     # Matplotlib names a dozen fonts at each word and a millionth of a point at each line: a third of the file.
     short = re.sub(r"font-family: [^;\"]+", "font-family: sans-serif", text.getvalue())
-    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), short)
+    short = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), short)
+    return _numbered(short)
+
+
+def _numbered(svg: str) -> str:
+    """The same with numbers for the random names of shapes."""
+    for i, name in enumerate(re.findall(r'id="([a-z][0-9a-f]{10})"', svg)):
+        svg = svg.replace(name, f"shape{i}")
+    return svg
 
 
 def kinds(run: Run) -> list[str]:
